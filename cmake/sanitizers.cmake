@@ -1,0 +1,20 @@
+# PAILFS_SANITIZE: "" | address,undefined | thread; set by the presets.
+set(PAILFS_SANITIZE "" CACHE STRING "Sanitizers to build with, as for -fsanitize=")
+option(PAILFS_FUZZ "Build the libFuzzer targets (needs Clang)" OFF)
+option(PAILFS_HARDEN "Build with the hardening flags of a release" OFF)
+
+if(PAILFS_SANITIZE)
+    add_compile_options(-fsanitize=${PAILFS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${PAILFS_SANITIZE})
+endif()
+if(PAILFS_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(PAILFS_HARDEN)
+    add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
+        -fstack-clash-protection -fcf-protection)
+    add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+    set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+    include(CheckPIESupported)
+    check_pie_supported()
+endif()

@@ -1,0 +1,173 @@
+/*
+ * What must survive a restart, in one SQLite database (WAL) in the state directory.
+ *
+ * Writing: a caller gathers row changes in a struct db_txn and submits it. Submission only queues:
+ * it never touches the disk, so it may be called under a lock, and the order of submissions is the
+ * order of the effects. One writer thread groups what is queued into one SQLite transaction, syncs,
+ * and then announces the highest sequence number that is durable. A group that fails (disk full,
+ * I/O error) is tried again for ever, with a growing delay, and logged: what was submitted is never
+ * dropped while the process lives, and never announced before it is durable.
+ *
+ * Reading: a pool of read-only connections; a read sees everything that was durable when it began
+ * and nothing newer is promised. Reads block on the disk; never call them under a lock.
+ *
+ * The rows are those of fs/ (see ARCHITECTURE.md, "On disk"); db/ gives them no meaning.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+struct db_txn;
+
+enum { DB_NAME_MAX = 255, DB_KEY_MAX = 1024, DB_ETAG_MAX = 128, DB_VERF_SIZE = 8 };
+
+/* inode: one file, directory or symlink. The strings are borrowed when written; when read they are
+ * valid until db_inode_clear. */
+struct db_inode {
+    uint64_t id;
+    uint32_t volume;
+    uint8_t type;       /* enum fs_type */
+    uint32_t flags;     /* enum fs_inode_flag bits that are kept */
+    uint32_t mode, uid, gid;
+    uint64_t size;
+    int64_t atime_ns, mtime_ns, ctime_ns;
+    uint64_t change;    /* counts changes of content or attributes */
+    uint64_t parent;    /* for directories and displaced files: parent inode, else 0 */
+    uint64_t base_epoch; /* when the base got its key, see ARCHITECTURE.md "Redirects" */
+    char *base_key;     /* NULL = the key follows from the path */
+    char *base_etag;    /* NULL = no base */
+    uint64_t base_size; /* size of the base object */
+    uint64_t base_len;  /* bytes of it that still count (truncation) */
+    uint8_t verf[DB_VERF_SIZE]; /* of CREATE EXCLUSIVE */
+    char *target;       /* of a symlink, else NULL */
+    char *extra_meta;   /* metadata of the object that is not ours, to carry over; "name=value\n"... */
+};
+void db_inode_clear(struct db_inode *row); /* frees the strings */
+
+struct db_dirent {
+    uint64_t id; /* the READDIR cookie */
+    uint64_t parent, inode;
+    char name[DB_NAME_MAX + 1];
+};
+
+struct db_extent {
+    uint64_t inode, off, len, version;
+    uint64_t segment, pos; /* where in the stage */
+};
+
+struct db_intent {
+    uint64_t id;
+    uint32_t volume;
+    uint32_t kind; /* enum of fs/ */
+    uint64_t inode, arg;
+    char *key, *etag; /* borrowed when written; until the callback returns when read; may be NULL */
+};
+
+struct db_redirect {
+    uint64_t inode, epoch; /* (inode, epoch) is the primary key */
+    uint32_t volume;
+    char *prefix;
+};
+
+struct db_reply { /* one answered request, for retransmissions across a restart */
+    const uint8_t *key;
+    size_t key_len;
+    const uint8_t *reply;
+    size_t reply_len;
+};
+
+struct db_error {
+    char text[512];
+};
+
+/*
+ * Opens or creates state_dir/pailfs.db, holding state_dir/lock against other processes. Negative
+ * errno and a sentence on failure: -EBUSY in use by another process, -EUCLEAN damaged, -EPROTO made
+ * by a newer version, others as the system gave them.
+ */
+int db_open(const char *state_dir, struct db **ret, struct db_error *reterr);
+/* Waits until all that was submitted is durable, then closes. */
+void db_close(struct db *db);
+
+/* --- small values: identity, keys, counters --- */
+
+/* Copies at most cap bytes. Returns the length, or -ENOENT. */
+int db_meta_get(struct db *db, const char *name, void *buf, size_t cap);
+void db_meta_put(struct db_txn *txn, const char *name, const void *value, size_t len);
+
+/* The volume number of an export's store identity; makes a new one (durable on return) the first
+ * time. Numbers start at 1 and are never used again. ret_root: the root's inode id. */
+int db_volume(struct db *db, const char *identity, uint32_t *ret_volume, uint64_t *ret_root);
+
+/* A new id, unique for ever in this database, for inodes, dirents, intents and epochs alike; greater
+ * than all before, and at least 16. Any thread, does not block: ranges are reserved ahead of use. */
+uint64_t db_next_id(struct db *db);
+
+/* --- transactions --- */
+
+struct db_txn *db_txn_new(struct db *db);
+void db_txn_free(struct db_txn *txn); /* one that was not submitted; NULL is fine */
+
+void db_put_inode(struct db_txn *txn, const struct db_inode *row); /* insert or replace by id */
+/* The inode and its extents and redirects. */
+void db_del_inode(struct db_txn *txn, uint64_t inode);
+/* Insert or replace by (parent, name). */
+void db_put_dirent(struct db_txn *txn, uint64_t id, uint64_t parent, const char *name,
+                   uint64_t inode);
+void db_del_dirent(struct db_txn *txn, uint64_t parent, const char *name);
+void db_put_extent(struct db_txn *txn, const struct db_extent *row); /* by (inode, off) */
+void db_del_extent(struct db_txn *txn, uint64_t inode, uint64_t off);
+void db_del_extents(struct db_txn *txn, uint64_t inode, uint64_t version_max); /* version <= max */
+void db_put_intent(struct db_txn *txn, const struct db_intent *row);
+void db_del_intent(struct db_txn *txn, uint64_t id);
+void db_put_redirect(struct db_txn *txn, const struct db_redirect *row);
+void db_del_redirect(struct db_txn *txn, uint64_t inode, uint64_t epoch);
+/* Kept in arrival order, by key; the oldest go when there are more than DB_REPLY_MAX. */
+void db_put_reply(struct db_txn *txn, const struct db_reply *row);
+enum { DB_REPLY_MAX = 8192 };
+
+/* Queues txn (and frees it later); its sequence number. Never blocks on disk or network. An empty
+ * transaction is allowed. */
+uint64_t db_submit(struct db *db, struct db_txn *txn);
+
+/* The highest sequence number that is durable, with all before it. Lock-free. */
+uint64_t db_durable(struct db *db);
+
+/* Waits until seq is durable or the deadline (monotonic ns). 0 or -EAGAIN. */
+int db_wait(struct db *db, uint64_t seq, int64_t deadline_ns);
+
+/* fn(ctx, seq) runs on the writer thread each time db_durable() has grown. Must be set before the
+ * first submission that matters to it, and not block. */
+void db_on_durable(struct db *db, void (*fn)(void *ctx, uint64_t seq), void *ctx);
+
+/* --- reads --- 0, -ENOENT where one row was asked for, or another negative errno */
+
+int db_get_inode(struct db *db, uint64_t id, struct db_inode *ret);
+/* ret_inode may be NULL. */
+int db_get_dirent(struct db *db, uint64_t parent, const char *name, struct db_dirent *ret,
+                  struct db_inode *ret_inode);
+/* Any name of this inode (the newest). */
+int db_find_dirent(struct db *db, uint64_t inode, struct db_dirent *ret);
+
+/* Rows for a listing, in id order, id > after; the callback returns false to stop. */
+typedef bool db_dirent_fn(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode);
+int db_list_dirents(struct db *db, uint64_t parent, uint64_t after, uint32_t max, db_dirent_fn *fn,
+                    void *ctx);
+/* Rows in name order (bytewise), lo < name <= hi; lo NULL = from the first, hi NULL = to the last. */
+int db_range_dirents(struct db *db, uint64_t parent, const char *lo, const char *hi,
+                     db_dirent_fn *fn, void *ctx);
+int db_count_dirents(struct db *db, uint64_t parent, uint32_t max, uint32_t *ret);
+
+typedef bool db_inode_fn(void *ctx, const struct db_inode *inode);
+int db_each_flagged(struct db *db, uint32_t volume, uint32_t flags_any, db_inode_fn *fn, void *ctx);
+typedef bool db_extent_fn(void *ctx, const struct db_extent *extent);
+int db_each_extent(struct db *db, uint64_t inode, db_extent_fn *fn, void *ctx); /* 0 = all */
+typedef bool db_intent_fn(void *ctx, const struct db_intent *intent);
+int db_each_intent(struct db *db, uint32_t volume, db_intent_fn *fn, void *ctx); /* in id order */
+typedef bool db_redirect_fn(void *ctx, const struct db_redirect *redirect);
+int db_each_redirect(struct db *db, uint32_t volume, db_redirect_fn *fn, void *ctx);
+typedef bool db_reply_fn(void *ctx, const struct db_reply *reply);
+int db_each_reply(struct db *db, db_reply_fn *fn, void *ctx); /* oldest first */

@@ -1,0 +1,246 @@
+/*
+ * The file system as front ends see it: inodes by number, operations that are checked, permission
+ * bits included, and results with the attributes that belong to them.
+ *
+ * Every operation takes a struct fs_req. With FS_NOWAIT it answers from memory or returns -EAGAIN
+ * having changed nothing; without, it may wait for the store, the disk or another operation, until
+ * the deadline, then returns -EAGAIN ("try later": NFS3ERR_JUKEBOX).
+ *
+ * Durability is separate from the answer: an operation that changed something, or that showed
+ * something new, returns at once and sets req->seq; the front end holds the reply back until
+ * fs_durable() has reached it (fs_on_durable tells when). Nobody blocks for the disk.
+ *
+ * Errors are negative errnos, as POSIX names them; -ESTALE for an inode that is gone, -EAGAIN for
+ * later, -ENOTSUP for what pailfs does not do.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct fs;        /* the process's: database, stage, cache, all volumes */
+struct fs_volume; /* one export: one store (later: several branches) */
+struct store_config;
+
+enum {
+    FS_NAME_MAX = 255,
+    FS_SYMLINK_MAX = 4096 - 1,
+    FS_GROUPS_MAX = 16,
+    FS_HANDLE_SIZE = 32,
+    FS_VERF_SIZE = 8,
+    FS_IO_MAX = 1 << 20, /* bytes of one fs_read or fs_write */
+    FS_DATA_IOV_MAX = 24,
+};
+#define FS_FILE_MAX (UINT64_C(1) << 46) /* bytes of a file, before what the store can hold */
+
+enum fs_type { FS_REG = 1, FS_DIR = 2, FS_LNK = 5 }; /* numbers of RFC 1813 ftype3 */
+
+struct fs_cred {
+    uint32_t uid, gid;
+    uint32_t group_count;
+    uint32_t groups[FS_GROUPS_MAX];
+};
+
+enum fs_req_flag {
+    FS_NOWAIT = 1,
+    FS_READ_ONLY = 2, /* this caller's export is read-only: changes get -EROFS */
+};
+
+struct fs_req {
+    struct fs_cred cred;
+    uint32_t flags;
+    int64_t deadline_ns; /* monotonic */
+
+    /* For exactly-once requests. If set, an operation that changes the namespace or attributes calls
+     * it once, when its outcome (0) and results are fixed, with the operation's lock held; what it
+     * returns is kept in the same transaction. It must encode and return, nothing else. key and reply
+     * must stay until the operation returns. False: keep nothing. */
+    bool (*journal)(struct fs_req *req, const void **key, size_t *key_len, const void **reply,
+                    size_t *reply_len);
+    void *ctx; /* the front end's */
+
+    uint64_t seq; /* result: hold the reply until fs_durable() >= seq; 0 = at once */
+};
+
+struct fs_attr {
+    enum fs_type type;
+    uint32_t mode; /* permission bits, 07777 */
+    uint32_t nlink, uid, gid;
+    uint64_t size, used;
+    uint64_t fsid, ino;
+    int64_t atime_ns, mtime_ns, ctime_ns;
+};
+
+/* What RFC 1813 calls wcc_attr and post_op_attr, taken under the lock of the operation. A front end
+ * must send them in failures too; valid says whether they are there. */
+struct fs_wcc {
+    bool before_valid, after_valid;
+    uint64_t before_size;
+    int64_t before_mtime_ns, before_ctime_ns;
+    struct fs_attr after;
+};
+
+struct fs_node { /* what LOOKUP and its kind give; valid if attr_valid */
+    uint64_t ino;
+    bool attr_valid;
+    struct fs_attr attr;
+};
+
+enum fs_set {
+    FS_SET_MODE = 1,
+    FS_SET_UID = 2,
+    FS_SET_GID = 4,
+    FS_SET_SIZE = 8,
+    FS_SET_ATIME = 16,
+    FS_SET_MTIME = 32,
+    FS_SET_ATIME_NOW = 64, /* server's time; needs only write permission */
+    FS_SET_MTIME_NOW = 128,
+};
+struct fs_sattr {
+    uint32_t set; /* enum fs_set */
+    uint32_t mode, uid, gid;
+    uint64_t size;
+    int64_t atime_ns, mtime_ns;
+};
+
+/* --- the process --- */
+
+struct fs_config {
+    const char *state_dir;
+    uint64_t memory_limit; /* bytes: cache and buffers */
+    uint64_t stage_limit;  /* bytes in the stage */
+    int64_t attr_ttl_ns;   /* how long what the store said is believed */
+    int64_t quiet_ns;      /* from COMMIT to the upload */
+    bool commit_store;     /* COMMIT replies when the object is in the store */
+};
+struct fs_error {
+    char text[512];
+};
+
+int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *reterr);
+
+/* Opens the store of url, checks that it can be served, loads what an earlier run left. A volume is
+ * known by its url: the same url gets the same ids and handles again. The volume is the fs's. */
+int fs_add_volume(struct fs *fs, const char *url, const struct store_config *store_config,
+                  bool read_only, struct fs_volume **ret, struct fs_error *reterr);
+
+/* After all volumes: starts uploads, intents and housekeeping. */
+int fs_run(struct fs *fs, struct fs_error *reterr);
+
+struct fs_left { /* what is not in the stores */
+    uint64_t files, bytes, intents;
+};
+void fs_get_left(struct fs *fs, struct fs_left *ret);
+
+/* Makes all durable, uploads what it can until the deadline, stops all threads, frees. No operation
+ * may be under way. ret_left may be NULL. */
+void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left);
+
+uint64_t fs_durable(struct fs *fs);
+/* fn runs on a thread of fs whenever fs_durable() has grown; set before fs_run. Must not block. */
+void fs_on_durable(struct fs *fs, void (*fn)(void *ctx, uint64_t seq), void *ctx);
+
+/* Kept replies (see fs_req.journal), oldest first; before fs_run. */
+typedef bool fs_reply_fn(void *ctx, const void *key, size_t key_len, const void *reply,
+                         size_t reply_len);
+int fs_each_reply(struct fs *fs, fs_reply_fn *fn, void *ctx);
+
+/* Changes at each start, and whenever an UNSTABLE write may have been lost. */
+void fs_write_verifier(struct fs *fs, uint8_t ret[FS_VERF_SIZE]);
+
+/* --- identity --- */
+
+uint64_t fs_root(struct fs_volume *vol);
+uint32_t fs_volume_id(struct fs_volume *vol);
+/* The opaque handle of RFC 1813 nfs_fh3, with its MAC. */
+void fs_handle_encode(struct fs_volume *vol, uint64_t ino, uint8_t ret[FS_HANDLE_SIZE]);
+/* 0; -EBADF: not a handle of this gateway; -ESTALE: of a volume that is not served now. Whether the
+ * inode still exists is found by the operation. */
+int fs_handle_decode(struct fs *fs, const void *data, size_t len, struct fs_volume **ret_vol,
+                     uint64_t *ret_ino);
+
+/* --- operations (RFC 1813 section 3.3, in its order) ---
+ * Names are NUL-terminated and come as the client sent them: fs checks length, UTF-8, '/', "." and
+ * "..". Out-parameters are set only on success, except attributes and wcc, whose valid flags tell;
+ * an fs_node used as out-parameter for attributes of the object itself keeps attr_valid = false when
+ * they could not be had. */
+
+int fs_getattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct fs_attr *ret);
+/* guard_ctime_ns: NULL, or the ctime the object must have (-EBADE "not synchronised" if not). */
+int fs_setattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const struct fs_sattr *set,
+               const int64_t *guard_ctime_ns, struct fs_wcc *wcc);
+/* name "." and ".." are understood. */
+int fs_lookup(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
+              struct fs_node *ret, struct fs_node *dir_node);
+
+enum fs_access { /* bits of RFC 1813 ACCESS3 */
+    FS_ACCESS_READ = 1,
+    FS_ACCESS_LOOKUP = 2,
+    FS_ACCESS_MODIFY = 4,
+    FS_ACCESS_EXTEND = 8,
+    FS_ACCESS_DELETE = 16,
+    FS_ACCESS_EXECUTE = 32,
+};
+int fs_access(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint32_t mask,
+              uint32_t *ret_mask, struct fs_node *node);
+/* buf takes FS_SYMLINK_MAX + 1 bytes. -EINVAL if not a symlink. */
+int fs_readlink(struct fs_volume *vol, struct fs_req *req, uint64_t ino, char *buf,
+                struct fs_node *node);
+
+/* Bytes of a file, by reference: valid until fs_data_release. */
+struct fs_data {
+    struct iovec iov[FS_DATA_IOV_MAX];
+    void *ref[FS_DATA_IOV_MAX];                /* what release gets, one per iov; NULL = nothing */
+    void (*unref[FS_DATA_IOV_MAX])(void *ref);
+    uint32_t count;
+    size_t len;
+};
+void fs_data_release(struct fs_data *data);
+
+int fs_read(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
+            struct fs_data *ret, bool *ret_eof, struct fs_node *node);
+
+enum fs_stable { FS_UNSTABLE, FS_DATA_SYNC, FS_FILE_SYNC }; /* numbers of RFC 1813 stable_how */
+/* All of it or an error. Not FS_UNSTABLE: durable once req->seq is. */
+int fs_write(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off,
+             const struct iovec *iov, int iov_count, enum fs_stable stable, struct fs_wcc *wcc);
+
+enum fs_create_how { FS_CREATE_UNCHECKED, FS_CREATE_GUARDED, FS_CREATE_EXCLUSIVE };
+int fs_create(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
+              enum fs_create_how how, const struct fs_sattr *set, const uint8_t verf[FS_VERF_SIZE],
+              struct fs_node *ret, struct fs_wcc *dir_wcc);
+int fs_mkdir(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
+             const struct fs_sattr *set, struct fs_node *ret, struct fs_wcc *dir_wcc);
+int fs_symlink(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
+               const char *target, const struct fs_sattr *set, struct fs_node *ret,
+               struct fs_wcc *dir_wcc);
+int fs_remove(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
+              struct fs_wcc *dir_wcc);
+int fs_rmdir(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
+             struct fs_wcc *dir_wcc);
+int fs_rename(struct fs_volume *vol, struct fs_req *req, uint64_t from_dir, const char *from,
+              uint64_t to_dir, const char *to, struct fs_wcc *from_wcc, struct fs_wcc *to_wcc);
+
+/* Entries in cookie order, after cookie (0 = from the start; "." is 1 and ".." is 2). emit returns
+ * false when it has no room: that entry is not consumed. Without want_attr, node has only ino. With
+ * it, attr_valid is set where attributes are known without asking the store for each entry. */
+struct fs_dir_entry {
+    uint64_t cookie;
+    const char *name;
+    struct fs_node node;
+};
+typedef bool fs_emit_fn(void *ctx, const struct fs_dir_entry *entry);
+int fs_readdir(struct fs_volume *vol, struct fs_req *req, uint64_t dir, uint64_t cookie,
+               bool want_attr, fs_emit_fn *emit, void *ctx, bool *ret_eof, struct fs_node *dir_node);
+
+struct fs_space {
+    uint64_t total, free; /* bytes */
+    uint64_t files, files_free;
+};
+int fs_statfs(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct fs_space *ret,
+              struct fs_node *node);
+/* Durable (and with commit_store, in the bucket) once this has returned 0 and req->seq is durable. */
+int fs_commit(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
+              struct fs_wcc *wcc);
