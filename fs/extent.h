@@ -54,9 +54,22 @@ struct extent_snapshot {
 void extent_map_snapshot(const struct extent_map *map, struct extent_snapshot *ret);
 void extent_snapshot_clear(struct extent_snapshot *snapshot);
 
+/*
+ * Stage bytes whose rows are still in the database. A cut, a drop or an overwrite of a kept extent must
+ * not give its bytes back at once: after a crash the database would point at nothing. The map gathers
+ * them; flush and bury hand them over, and the caller frees them when the transaction that removes the
+ * rows is durable. (Bytes of extents that were never kept go back to the stage at once.)
+ */
+struct extent_graves;
+void extent_graves_free(struct extent_graves *graves); /* NULL is fine */
+
 /* What the database has to be told: calls del(ctx, off) for each row that was kept and is no longer
- * as it was, then put(ctx, extent) for each extent not yet kept; then all count as kept. */
-void extent_map_flush(struct extent_map *map, void (*del)(void *ctx, uint64_t off),
-                      void (*put)(void *ctx, const struct extent *extent), void *ctx);
+ * as it was, then put(ctx, extent) for each extent not yet kept; then all count as kept. Returns the
+ * bytes to free when that is durable, or NULL. */
+struct extent_graves *extent_map_flush(struct extent_map *map, void (*del)(void *ctx, uint64_t off),
+                                       void (*put)(void *ctx, const struct extent *extent),
+                                       void *ctx);
 /* True if extent_map_flush would call anything. */
 bool extent_map_unflushed(const struct extent_map *map);
+/* For a file that is removed: frees the map; all its bytes are in the result. */
+struct extent_graves *extent_map_bury(struct extent_map *map);

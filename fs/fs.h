@@ -61,6 +61,7 @@ struct fs_req {
                     size_t *reply_len);
     void *ctx; /* the front end's */
 
+    int64_t start_ns; /* fs's own: when the request was first tried; the front end sets 0 */
     uint64_t seq; /* result: hold the reply until fs_durable() >= seq; 0 = at once */
 };
 
