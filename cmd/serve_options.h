@@ -1,0 +1,49 @@
+/* What "pailfs serve" was told to do: options and exports, checked as far as text can be. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "cloud/store.h"
+#include "cmd/options.h"
+#include "nfsd/export.h"
+#include "nfsd/portmap.h"
+
+struct serve_export {
+    char *url;  /* of the store, without the "=/EXPORT" */
+    char *name; /* "/media" */
+};
+
+struct serve_options {
+    char *state_dir;
+    char **listen; /* numeric addresses */
+    size_t listen_count;
+    uint32_t nfs_port, mount_port;
+    enum portmap_mode portmap;
+
+    struct export_net *nets;
+    size_t net_count;
+    bool read_only;
+    bool secure;
+    enum export_squash squash;
+    uint32_t anon_uid, anon_gid;
+
+    int64_t attr_ttl_ns, quiet_ns, deadline_ns, shutdown_ns;
+    bool commit_store;
+    uint64_t memory_limit, stage_limit;
+    enum log_level log_level;
+    struct store_config store; /* its strings point into argv */
+
+    struct serve_export *exports;
+    size_t export_count;
+};
+
+/* Reads argv (argv[0] is the command's name). 0, or -EINVAL with the sentence in reterr. ret has to
+ * be cleared in both cases. The environment gives the default state directory. */
+int serve_options_parse(int argc, char **argv, struct serve_options *ret, struct cmd_error *reterr);
+void serve_options_clear(struct serve_options *options);
+
+void serve_options_help(FILE *out);
