@@ -122,8 +122,8 @@ class S3Store:
             from botocore.config import Config
         except ImportError:
             kit.skip("boto3 is not installed (tests/run installs it)")
-        self.program = next((p for p in (os.path.join(kit.TOOLS, "versitygw"), "/root/go/bin/versitygw",
-                                         shutil.which("versitygw") or "") if os.access(p, os.X_OK)), None)
+        self.program = next((p for p in (os.path.join(kit.TOOLS, "versitygw"), shutil.which("versitygw") or "",
+                                         os.path.expanduser("~/go/bin/versitygw")) if os.access(p, os.X_OK)), None)
         if not self.program:
             kit.skip("versitygw is not installed (tests/run installs it)")
         self.case, self.port = case, port
