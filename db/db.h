@@ -9,7 +9,9 @@
  * dropped while the process lives, and never announced before it is durable.
  *
  * Reading: a pool of read-only connections; a read sees everything that was durable when it began
- * and nothing newer is promised. Reads block on the disk; never call them under a lock.
+ * and nothing newer is promised. Reads block on the disk; never call them under a lock. Callbacks
+ * get rows that were read before, a chunk at a time: they may take long, read and submit, and one
+ * walk is not one snapshot.
  *
  * The rows are those of fs/ (see ARCHITECTURE.md, "On disk"); db/ gives them no meaning.
  */
@@ -29,21 +31,22 @@ enum { DB_NAME_MAX = 255, DB_KEY_MAX = 1024, DB_ETAG_MAX = 128, DB_VERF_SIZE = 8
 struct db_inode {
     uint64_t id;
     uint32_t volume;
-    uint8_t type;       /* enum fs_type */
-    uint32_t flags;     /* enum fs_inode_flag bits that are kept */
+    uint8_t type;   /* enum fs_type */
+    uint32_t flags; /* enum fs_inode_flag bits that are kept */
     uint32_t mode, uid, gid;
     uint64_t size;
     int64_t atime_ns, mtime_ns, ctime_ns;
-    uint64_t change;    /* counts changes of content or attributes */
-    uint64_t parent;    /* for directories and displaced files: parent inode, else 0 */
-    uint64_t base_epoch; /* when the base got its key, see ARCHITECTURE.md "Redirects" */
-    char *base_key;     /* NULL = the key follows from the path */
-    char *base_etag;    /* NULL = no base */
-    uint64_t base_size; /* size of the base object */
-    uint64_t base_len;  /* bytes of it that still count (truncation) */
+    uint64_t change;            /* counts changes of content or attributes */
+    uint64_t parent;            /* for directories and displaced files: parent inode, else 0 */
+    uint64_t base_epoch;        /* when the base got its key, see ARCHITECTURE.md "Redirects" */
+    char *base_key;             /* NULL = the key follows from the path */
+    char *base_etag;            /* NULL = no base */
+    uint64_t base_size;         /* size of the base object */
+    uint64_t base_len;          /* bytes of it that still count (truncation) */
     uint8_t verf[DB_VERF_SIZE]; /* of CREATE EXCLUSIVE */
-    char *target;       /* of a symlink, else NULL */
-    char *extra_meta;   /* metadata of the object that is not ours, to carry over; "name=value\n"... */
+    char *target;               /* of a symlink, else NULL */
+    char
+        *extra_meta; /* metadata of the object that is not ours, to carry over; "name=value\n"... */
 };
 void db_inode_clear(struct db_inode *row); /* frees the strings */
 
@@ -89,7 +92,9 @@ struct db_error {
  * by a newer version, others as the system gave them.
  */
 int db_open(const char *state_dir, struct db **ret, struct db_error *reterr);
-/* Waits until all that was submitted is durable, then closes. */
+/* Waits until all that was submitted is durable, then closes; NULL is fine. While the disk refuses
+ * writes it tries once more, then logs how many transactions are lost. No other call may be under
+ * way, or follow. */
 void db_close(struct db *db);
 
 /* --- small values: identity, keys, counters --- */
@@ -102,8 +107,9 @@ void db_meta_put(struct db_txn *txn, const char *name, const void *value, size_t
  * time. Numbers start at 1 and are never used again. ret_root: the root's inode id. */
 int db_volume(struct db *db, const char *identity, uint32_t *ret_volume, uint64_t *ret_root);
 
-/* A new id, unique for ever in this database, for inodes, dirents, intents and epochs alike; greater
- * than all before, and at least 16. Any thread, does not block: ranges are reserved ahead of use. */
+/* A new id, unique for ever in this database, for inodes, dirents, intents and epochs alike;
+ * greater than all before, and at least 16. Any thread, does not block: ranges are reserved ahead
+ * of use. */
 uint64_t db_next_id(struct db *db);
 
 /* --- transactions --- */
@@ -149,22 +155,26 @@ int db_get_inode(struct db *db, uint64_t id, struct db_inode *ret);
 /* ret_inode may be NULL. */
 int db_get_dirent(struct db *db, uint64_t parent, const char *name, struct db_dirent *ret,
                   struct db_inode *ret_inode);
-/* Any name of this inode (the newest). */
+/* A name of this inode, in the directory that its row has as parent. Without one there, -ENOENT. */
 int db_find_dirent(struct db *db, uint64_t inode, struct db_dirent *ret);
 
 /* Rows for a listing, in id order, id > after; the callback returns false to stop. */
 typedef bool db_dirent_fn(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode);
 int db_list_dirents(struct db *db, uint64_t parent, uint64_t after, uint32_t max, db_dirent_fn *fn,
                     void *ctx);
-/* Rows in name order (bytewise), lo < name <= hi; lo NULL = from the first, hi NULL = to the last. */
+/* Rows in name order (bytewise), lo < name <= hi; lo NULL = from the first, hi NULL = to the last.
+ */
 int db_range_dirents(struct db *db, uint64_t parent, const char *lo, const char *hi,
                      db_dirent_fn *fn, void *ctx);
 int db_count_dirents(struct db *db, uint64_t parent, uint32_t max, uint32_t *ret);
 
+/* Inodes that have any of these flags, in id order. Of bits 1, 2 and 4 there is an index; others
+ * read the whole table. */
 typedef bool db_inode_fn(void *ctx, const struct db_inode *inode);
 int db_each_flagged(struct db *db, uint32_t volume, uint32_t flags_any, db_inode_fn *fn, void *ctx);
 typedef bool db_extent_fn(void *ctx, const struct db_extent *extent);
-int db_each_extent(struct db *db, uint64_t inode, db_extent_fn *fn, void *ctx); /* 0 = all */
+/* In order of (inode, off); inode 0 = of all. */
+int db_each_extent(struct db *db, uint64_t inode, db_extent_fn *fn, void *ctx);
 typedef bool db_intent_fn(void *ctx, const struct db_intent *intent);
 int db_each_intent(struct db *db, uint32_t volume, db_intent_fn *fn, void *ctx); /* in id order */
 typedef bool db_redirect_fn(void *ctx, const struct db_redirect *redirect);
