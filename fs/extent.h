@@ -24,7 +24,9 @@ struct extent {
 struct extent_map; /* opaque */
 
 struct extent_map *extent_map_new(struct stage *stage);
-void extent_map_free(struct extent_map *map); /* gives its stage references back; NULL is fine */
+/* For the end of the process; NULL is fine. Bytes that rows in the database point at stay in the stage
+ * for the next start (see extent_map_bury for a file that is removed), others are given back. */
+void extent_map_free(struct extent_map *map);
 
 /* Takes over one stage reference on [pos, pos+len) of segment. Merges with a neighbour that is not
  * kept, has the same version and is contiguous in file and stage. */
@@ -71,5 +73,6 @@ struct extent_graves *extent_map_flush(struct extent_map *map, void (*del)(void 
                                        void *ctx);
 /* True if extent_map_flush would call anything. */
 bool extent_map_unflushed(const struct extent_map *map);
-/* For a file that is removed: frees the map; all its bytes are in the result. */
+/* For a file that is removed: frees the map; the bytes that rows may point at are in the result (or
+ * NULL), the others go back to the stage. */
 struct extent_graves *extent_map_bury(struct extent_map *map);
