@@ -9,10 +9,10 @@ NFS_PORT = 2049
 
 
 class Pailfs:
-    def __init__(self, case, store, options=(), state="state", export=None, listen="0.0.0.0", squash="none"):
+    def __init__(self, case, store, options=(), state="state", export=None, listen="0.0.0.0", squash="none", port=NFS_PORT):
         if not os.access(kit.BIN, os.X_OK):
             kit.skip(f"{kit.BIN} is not built")
-        self.case, self.store = case, store
+        self.case, self.store, self.port = case, store, port
         self.export = export or ("/bucket" if store.name == "file" else "/pail")
         self.argv = [kit.BIN, "serve", "--state-dir", case.path(state), "--listen", listen, "--allow", "0.0.0.0/0",
                      "--squash", squash, *store.options, *options, f"{store.url}={self.export}"]
@@ -24,7 +24,7 @@ class Pailfs:
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         env.update(self.store.env)
         self.process = self.case.process("pailfs", self.argv, env)
-        self.process.ready(lambda: kit.port_open(kit.HOST, NFS_PORT), "listens")
+        self.process.ready(lambda: kit.port_open(kit.HOST, self.port), "listens")
         return self
 
     @property
