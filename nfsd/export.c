@@ -144,6 +144,15 @@ const struct export *export_find_only(const struct export_table *table,
     return found;
 }
 
+bool export_may_any(const struct export_table *table, const struct export_addr *addr)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (export_check(&table->entries[i], addr) != EXPORT_NOT_LISTED)
+            return true;
+    }
+    return false;
+}
+
 enum export_access export_check(const struct export *entry, const struct export_addr *addr)
 {
     bool listed = export_addr_is_loopback(addr);

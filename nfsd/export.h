@@ -63,6 +63,9 @@ const struct export *export_find_path(const struct export_table *table, const ch
 const struct export *export_find_only(const struct export_table *table,
                                       const struct export_addr *addr);
 
+/* True if this client may mount something, the port rule aside. */
+bool export_may_any(const struct export_table *table, const struct export_addr *addr);
+
 enum export_access export_check(const struct export *entry, const struct export_addr *addr);
 
 /* The identity a caller acts under. given NULL: the caller gave none (AUTH_NONE). */

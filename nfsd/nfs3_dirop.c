@@ -1,0 +1,135 @@
+/* NFS procedures that take names away or move them: REMOVE, RMDIR, RENAME; and LINK, which is
+ * refused because an object has one name. */
+#include <errno.h>
+#include <string.h>
+
+#include "nfsd/nfs3_call.h"
+#include "nfsd/nfs3_conv.h"
+
+struct remove_frame {
+    struct fs_wcc wcc;
+    wcc_data *dir_wcc;
+};
+
+static void remove_fill(void *frame)
+{
+    struct remove_frame *f = frame;
+
+    nfs3_conv_wcc(&f->wcc, f->dir_wcc);
+}
+
+bool_t nfsproc3_remove_3_svc(REMOVE3args *args, REMOVE3res *res, struct svc_req *req)
+{
+    struct remove_frame f = {.dir_wcc = &res->REMOVE3res_u.resok.dir_wcc};
+    struct nfs3_call c;
+
+    memset(res, 0, sizeof(*res));
+    int err = nfs3_call_begin(&c, req, &args->object.dir);
+    if (err == 0) {
+        nfs3_call_keep(&c, remove_fill, &f, (xdrproc_t)xdr_REMOVE3res, res);
+        err = fs_remove(c.vol, &c.req, c.ino, args->object.name, &f.wcc);
+    }
+    if (!nfs3_call_end(&c, err, &res->status))
+        return FALSE;
+    if (err)
+        f.dir_wcc = &res->REMOVE3res_u.resfail.dir_wcc;
+    remove_fill(&f);
+    return TRUE;
+}
+
+bool_t nfsproc3_rmdir_3_svc(RMDIR3args *args, RMDIR3res *res, struct svc_req *req)
+{
+    struct remove_frame f = {.dir_wcc = &res->RMDIR3res_u.resok.dir_wcc};
+    struct nfs3_call c;
+
+    memset(res, 0, sizeof(*res));
+    int err = nfs3_call_begin(&c, req, &args->object.dir);
+    if (err == 0) {
+        nfs3_call_keep(&c, remove_fill, &f, (xdrproc_t)xdr_RMDIR3res, res);
+        err = fs_rmdir(c.vol, &c.req, c.ino, args->object.name, &f.wcc);
+    }
+    if (!nfs3_call_end(&c, err, &res->status))
+        return FALSE;
+    if (err)
+        f.dir_wcc = &res->RMDIR3res_u.resfail.dir_wcc;
+    remove_fill(&f);
+    return TRUE;
+}
+
+struct rename_frame {
+    struct fs_wcc from, to;
+    wcc_data *fromdir_wcc, *todir_wcc;
+};
+
+static void rename_fill(void *frame)
+{
+    struct rename_frame *f = frame;
+
+    nfs3_conv_wcc(&f->from, f->fromdir_wcc);
+    nfs3_conv_wcc(&f->to, f->todir_wcc);
+}
+
+static int rename_do(struct nfs3_call *c, const RENAME3args *args, struct rename_frame *f)
+{
+    uint64_t to_dir;
+
+    int err = nfs3_call_second(c, &args->to.dir, &to_dir);
+    if (err)
+        return nfs3_call_attr(c, c->ino, err, &f->from.after, &f->from.after_valid);
+    return fs_rename(c->vol, &c->req, c->ino, args->from.name, to_dir, args->to.name, &f->from,
+                     &f->to);
+}
+
+bool_t nfsproc3_rename_3_svc(RENAME3args *args, RENAME3res *res, struct svc_req *req)
+{
+    RENAME3resok *ok = &res->RENAME3res_u.resok;
+    struct rename_frame f = {.fromdir_wcc = &ok->fromdir_wcc, .todir_wcc = &ok->todir_wcc};
+    struct nfs3_call c;
+
+    memset(res, 0, sizeof(*res));
+    int err = nfs3_call_begin(&c, req, &args->from.dir);
+    if (err == 0) {
+        nfs3_call_keep(&c, rename_fill, &f, (xdrproc_t)xdr_RENAME3res, res);
+        err = rename_do(&c, args, &f);
+    }
+    if (!nfs3_call_end(&c, err, &res->status))
+        return FALSE;
+    if (err) {
+        f.fromdir_wcc = &res->RENAME3res_u.resfail.fromdir_wcc;
+        f.todir_wcc = &res->RENAME3res_u.resfail.todir_wcc;
+    }
+    rename_fill(&f);
+    return TRUE;
+}
+
+/* Why there is no link: both handles are looked at first, for their errors come before NOTSUPP. */
+static int link_do(struct nfs3_call *c, const LINK3args *args, struct fs_node *file,
+                   struct fs_wcc *wcc)
+{
+    uint64_t dir;
+
+    int err = nfs3_call_second(c, &args->link.dir, &dir);
+    if (err)
+        return nfs3_call_attr(c, c->ino, err, &file->attr, &file->attr_valid);
+    err = nfs3_call_attr(c, c->ino, -ENOTSUP, &file->attr, &file->attr_valid);
+    if (err != -ENOTSUP)
+        return err;
+    return nfs3_call_attr(c, dir, err, &wcc->after, &wcc->after_valid);
+}
+
+bool_t nfsproc3_link_3_svc(LINK3args *args, LINK3res *res, struct svc_req *req)
+{
+    struct nfs3_call c;
+    struct fs_node file = {.attr_valid = false};
+    struct fs_wcc wcc = {.before_valid = false};
+
+    memset(res, 0, sizeof(*res));
+    int err = nfs3_call_begin(&c, req, &args->file);
+    if (err == 0)
+        err = link_do(&c, args, &file, &wcc);
+    if (!nfs3_call_end(&c, err, &res->status))
+        return FALSE;
+    nfs3_conv_post(&file, &res->LINK3res_u.resfail.file_attributes);
+    nfs3_conv_wcc(&wcc, &res->LINK3res_u.resfail.linkdir_wcc);
+    return TRUE;
+}
