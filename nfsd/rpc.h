@@ -33,7 +33,6 @@
 #pragma once
 
 #include <netinet/in.h>
-#include <rpc/rpc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

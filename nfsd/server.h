@@ -1,14 +1,17 @@
 /*
  * The RPC server: listeners, threads, limits, and the table of programs it serves.
  *
- * Life: nfsd_new, nfsd_listen..., (nfsd_load_reply...), nfsd_start, [nfsd_drain], nfsd_free.
+ * Life: nfsd_new, nfsd_listen..., (nfsd_load_reply...), nfsd_start, [nfsd_drain], nfsd_stop,
+ * nfsd_free. The file system that calls nfsd_durable must be stopped between nfsd_stop and
+ * nfsd_free.
  */
 #pragma once
 
-#include <rpc/rpc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "xdr_types.h"
 
 struct nfsd;
 
@@ -75,9 +78,10 @@ void nfsd_durable(void *nfsd, uint64_t seq);
  * deadline. True: nothing is left. */
 bool nfsd_drain(struct nfsd *nfsd, int64_t deadline_ns);
 
-/* Ends the threads (waiting for procedures still running), closes everything, frees. NULL is fine.
- */
-void nfsd_free(struct nfsd *nfsd);
+/* Ends the threads (waiting for procedures still running) and closes all connections; what was not
+ * answered is not answered. nfsd_durable may still be called afterwards, but does nothing. */
+void nfsd_stop(struct nfsd *nfsd);
+void nfsd_free(struct nfsd *nfsd); /* stops if need be; NULL is fine */
 
 struct nfsd_usage {
     uint32_t connections, calls, calls_held, workers;

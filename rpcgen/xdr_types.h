@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* libtirpc's macros of these names would hide base/mem.h: include this header, not <rpc/rpc.h>. */
+#undef mem_alloc
+#undef mem_free
+
 enum {
     XDR_HANDLE_MAX = 64, /* NFS3_FHSIZE */
     XDR_NAME_MAX = 1024, /* decoded; more than 255 is answered by NFS3ERR_NAMETOOLONG */
