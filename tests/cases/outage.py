@@ -9,7 +9,9 @@ import servers
 import stores
 
 PROXY = 17481
-DEADLINE = 60  # of a call, with room for a busy machine
+DEADLINE = 8
+SLACK = 8      # of a busy machine
+STAGE = 256    # MiB
 QUICK = 3      # what needs no store
 
 
@@ -31,7 +33,8 @@ class Outage:
         self.body["warm"] = b"warm bytes " * 10000
         for key, body in self.body.items():
             self.store.put(key, body)
-        self.server = servers.Pailfs(case, self.store, ["--attr-ttl", "1h"]).start()
+        self.server = servers.Pailfs(case, self.store, [
+            "--attr-ttl", "1h", "--request-deadline", f"{DEADLINE}s", "--stage-limit", f"{STAGE}M"]).start()
         self.nfs = nfs3.Client(kit.HOST, servers.NFS_PORT, self.server.export)
         self.client = guest.Guest(case)
         self.client.mount(self.server.source, options="nolock")
@@ -58,6 +61,28 @@ class Outage:
         kit.equal(timed(QUICK, "COMMIT", lambda: self.nfs.commit(handle)), nfs3.OK, "COMMIT")
         self.written[f"{self.prefix}/{name}"] = body
 
+    @staticmethod
+    def block(number):
+        return (b"%015d\n" % number) * 65536
+
+    def fill_stage(self):
+        """Writes until the stage is full: then, and not much sooner, the answer is to come back."""
+        handle, count = self.ok(self.nfs.create(self.directory, "full")), 0
+        while (status := self.nfs.write(handle, count << 20, self.block(count))) == nfs3.OK:
+            count += 1
+            kit.check(count <= STAGE, f"{count} MiB were taken, the limit is {STAGE}")
+        kit.equal(status, nfs3.JUKEBOX, f"WRITE to a full stage, after {count} MiB")
+        kit.check(count >= STAGE * 3 // 4, f"the stage was full after {count} MiB of {STAGE}")
+        kit.equal(self.nfs.commit(handle), nfs3.OK, "COMMIT with a full stage")
+        self.read_warm()
+        self.case.step(f"the stage was full after {count} MiB")
+        return handle, count
+
+    def finish_full(self, handle, count):
+        kit.wait_for(lambda: self.nfs.write(handle, count << 20, self.block(count)) == nfs3.OK, "WRITE after the stage was full", 90)
+        kit.equal(self.nfs.commit(handle), nfs3.OK, "COMMIT")
+        self.written[f"{self.prefix}/full"] = b"".join(map(self.block, range(count + 1)))
+
     def during(self, number, mode):
         """What has to hold while the store is away; the guest's commands go on until it is back."""
         cold = f"cold{number}"
@@ -66,7 +91,7 @@ class Outage:
             self.write(f"file{i}")
         for call, what in ((lambda: self.nfs.read(self.handles[cold], 0, 100000)[0], "READ"),
                            (lambda: self.nfs.lookup(self.nfs.root, f"unknown{number}")[0], "LOOKUP")):
-            status = timed(DEADLINE, what, call)
+            status = timed(DEADLINE + SLACK, what, call)
             kit.equal(status, nfs3.JUKEBOX, f"{what} of what is not here, {mode}")
         self.read_warm()
         reader = self.client.start(f"cmp /mnt/n/{cold} - < {self.case.path(cold)}", 200)
@@ -80,7 +105,7 @@ class Outage:
         began = time.monotonic()
         reader.wait(120)
         for key, body in self.written.items():
-            kit.wait_for(lambda k=key, b=body: self.store.get(k) == b, f"{key} in the bucket after {mode}", 90, 0.2)
+            kit.wait_for(lambda k=key, b=body: self.store.get(k) == b, f"{key} in the bucket after {mode}", 90, 0.5)
         self.case.step(f"{mode}: all there {time.monotonic() - began:.1f} s after the store came back")
 
     def run(self, number, mode, begin, end):
@@ -90,7 +115,10 @@ class Outage:
             f.write(self.body[f"cold{number}"])
         begin()
         reader = self.during(number, mode)
+        full = self.fill_stage() if mode == "refused" else None
         end()
+        if full:
+            self.finish_full(*full)
         self.after(mode, reader)
 
 

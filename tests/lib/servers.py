@@ -15,7 +15,7 @@ class Pailfs:
         self.case, self.store, self.port = case, store, port
         self.export = export or ("/bucket" if store.name == "file" else "/pail")
         self.argv = [kit.BIN, "serve", "--state-dir", case.path(state), "--listen", listen, "--allow", "0.0.0.0/0",
-                     "--squash", squash, *store.options, *options, f"{store.url}={self.export}"]
+                     "--squash", squash, "--shutdown-timeout", "200s", *store.options, *options, f"{store.url}={self.export}"]
         self.source = f"{kit.HOST}:{self.export}"
         os.makedirs(case.path(state), exist_ok=True)
         self.process = None
