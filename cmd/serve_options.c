@@ -396,12 +396,6 @@ static int add_export(struct serve_options *o, const char *arg, struct cmd_error
 
 static int fill_in(struct serve_options *o, struct cmd_error *reterr)
 {
-    const char *why;
-
-    if (o->listen_count == 0) {
-        (void)set_listen(o, "127.0.0.1", &why);
-        (void)set_listen(o, "::1", &why);
-    }
     if (o->mount_port == 0)
         o->mount_port = o->nfs_port;
     if (!o->state_dir)

@@ -19,7 +19,7 @@ struct serve_export {
 
 struct serve_options {
     char *state_dir;
-    char **listen; /* numeric addresses */
+    char **listen; /* numeric addresses; none: both loopbacks */
     size_t listen_count;
     uint32_t nfs_port, mount_port;
     enum portmap_mode portmap;

@@ -27,6 +27,7 @@ struct portmap {
     struct nfsd_program programs[PORTMAP_PROGRAMS];
     struct registered *registered;
     size_t registered_count;
+    bool works;
 };
 
 /* --- registering with rpcbind --- */
@@ -185,11 +186,17 @@ int portmap_start(struct nfsd *nfsd, const struct portmap_config *config, struct
         portmap_free(portmap);
         return err;
     }
+    portmap->works = err == 0 && config->mode != PORTMAP_OFF;
     if (err)
         log_event(LOG_WARN, "portmap", "way=none why=%s consequence=%s", LOG_Q(reterr->text),
                   LOG_Q("clients have to give port= and mountport="));
     *ret = portmap;
     return 0;
+}
+
+bool portmap_works(const struct portmap *portmap)
+{
+    return portmap->works;
 }
 
 void portmap_free(struct portmap *portmap)

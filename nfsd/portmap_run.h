@@ -38,6 +38,9 @@ struct portmap;
 int portmap_start(struct nfsd *nfsd, const struct portmap_config *config, struct portmap **ret,
                   struct nfsd_error *reterr);
 
+/* True if clients find the ports by asking port 111. */
+bool portmap_works(const struct portmap *portmap);
+
 /* Takes back what was registered. Before nfsd_free is fine, but call portmap_free after it. */
 void portmap_unregister(struct portmap *portmap); /* NULL is fine */
 void portmap_free(struct portmap *portmap);       /* NULL is fine */

@@ -1,0 +1,10 @@
+/* The commands of pailfs. Each takes its own argv (argv[0] is the command's name) and returns the
+ * exit status: 0 done, 1 it could not, 2 it was called wrongly. */
+#pragma once
+
+#include <stdio.h>
+
+enum { COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+
+int command_serve(int argc, char **argv);
+void command_serve_help(FILE *out);

@@ -1,0 +1,250 @@
+/* Bringing the server up, in the order in which mistakes are cheapest to find, and down again in
+ * the opposite order. */
+#include "base/mem.h" /* before <rpc/rpc.h>, which has a macro mem_alloc */
+
+#include "cmd/serve_start.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { SERVE_BUFFER_SHARE = 8 }; /* network buffers get this part of the memory limit */
+
+#define SERVE_BUFFER_MIN (UINT64_C(8) << 20)
+
+/* mkdir -p, for ourselves only. */
+static int make_directory(const char *path)
+{
+    CLEANUP_FREE char *copy = mem_strdup(path);
+
+    for (char *p = copy + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, 0755) && errno != EEXIST)
+            return -errno;
+        *p = '/';
+    }
+    if (mkdir(copy, 0700) && errno != EEXIST)
+        return -errno;
+    return 0;
+}
+
+static int start_fs(struct serve *s, struct cmd_error *reterr)
+{
+    const struct serve_options *o = s->options;
+    struct fs_config config = {
+        .state_dir = o->state_dir,
+        .memory_limit = o->memory_limit,
+        .stage_limit = o->stage_limit,
+        .attr_ttl_ns = o->attr_ttl_ns,
+        .quiet_ns = o->quiet_ns,
+        .commit_store = o->commit_store,
+    };
+    struct fs_error error = {{0}};
+
+    int err = make_directory(o->state_dir);
+    if (err)
+        return cmd_error_set(reterr, err, "cannot make the state directory %s: %s", o->state_dir,
+                             strerrordesc_np(-err));
+    err = fs_start(&config, &s->fs, &error);
+    if (err)
+        return cmd_error_set(reterr, err, "%s", error.text);
+    return 0;
+}
+
+static int add_volume(struct serve *s, const struct serve_export *what, struct cmd_error *reterr)
+{
+    const struct serve_options *o = s->options;
+    struct fs_error error = {{0}};
+    struct export entry = {
+        .name = what->name,
+        .nets = o->nets,
+        .net_count = o->net_count,
+        .read_only = o->read_only,
+        .secure = o->secure,
+        .squash = o->squash,
+        .anon_uid = o->anon_uid,
+        .anon_gid = o->anon_gid,
+    };
+
+    int err = fs_add_volume(s->fs, what->url, &o->store, o->read_only, &entry.vol, &error);
+    if (err)
+        return cmd_error_set(reterr, err, "%s", error.text);
+    err = export_table_add(s->exports, &entry);
+    if (err) /* names are known to be good and different, so the data is the same */
+        return cmd_error_set(reterr, err, "%s is the same as another URL given", what->url);
+    return 0;
+}
+
+static struct nfsd *make_nfsd(const struct serve_options *o)
+{
+    struct nfsd_config config;
+    uint64_t share = o->memory_limit / SERVE_BUFFER_SHARE;
+
+    nfsd_config_default(&config);
+    config.request_timeout_ns = o->deadline_ns;
+    if (share < SERVE_BUFFER_MIN)
+        share = SERVE_BUFFER_MIN;
+    if (config.receive_max > share)
+        config.receive_max = share;
+    if (config.unsent_max > share)
+        config.unsent_max = share;
+    return nfsd_new(&config);
+}
+
+static void fill_programs(struct serve *s)
+{
+    const struct serve_options *o = s->options;
+
+    s->nfs3 = (struct nfs3_service){.fs = s->fs, .exports = s->exports};
+    s->mount = (struct mount_service){.fs = s->fs, .exports = s->exports, .list = s->mounts};
+    s->programs[0] = nfs3_program(&s->nfs3);
+    mount_programs(&s->mount, s->programs + 1);
+
+    s->entries[0] = (struct portmap_entry){
+        .prog = s->programs[0].prog,
+        .vers = s->programs[0].vers,
+        .udp = false,
+        .port = (uint16_t)o->nfs_port,
+    };
+    for (int i = 1; i < SERVE_PORTMAP_ENTRIES; i++) {
+        const struct nfsd_program *program = &s->programs[1 + (i - 1) / 2];
+        s->entries[i] = (struct portmap_entry){
+            .prog = program->prog,
+            .vers = program->vers,
+            .udp = i % 2 == 0,
+            .port = (uint16_t)o->mount_port,
+        };
+    }
+}
+
+static int listen_address(struct serve *s, const char *address, struct cmd_error *reterr)
+{
+    const struct serve_options *o = s->options;
+    struct nfsd_error error = {{0}};
+    struct nfsd_listen listen = {
+        .address = address,
+        .port = (uint16_t)o->nfs_port,
+        .tcp = true,
+        .udp = true,
+        .programs = s->programs,
+        .program_count = SERVE_PROGRAMS,
+    };
+
+    int err = nfsd_listen(s->nfsd, &listen, NULL, &error);
+    if (err == 0 && o->mount_port != o->nfs_port) {
+        listen.port = (uint16_t)o->mount_port;
+        listen.programs = s->programs + 1;
+        listen.program_count = MOUNT_PROGRAMS;
+        err = nfsd_listen(s->nfsd, &listen, NULL, &error);
+    }
+    if (err)
+        return cmd_error_set(reterr, err, "%s", error.text);
+    return 0;
+}
+
+/* The addresses to serve, as nfsd and portmap take them: NULL is both loopbacks. */
+static const char *const *addresses(const struct serve_options *o, size_t *ret_count)
+{
+    static const char *const loopbacks[] = {NULL};
+
+    *ret_count = o->listen_count ? o->listen_count : 1;
+    return o->listen_count ? (const char *const *)o->listen : loopbacks;
+}
+
+static int listen_all(struct serve *s, struct cmd_error *reterr)
+{
+    struct portmap_config config = {
+        .mode = s->options->portmap,
+        .entries = s->entries,
+        .entry_count = SERVE_PORTMAP_ENTRIES,
+    };
+    struct nfsd_error error = {{0}};
+
+    config.listen = addresses(s->options, &config.listen_count);
+    for (size_t i = 0; i < config.listen_count; i++) {
+        int err = listen_address(s, config.listen[i], reterr);
+        if (err)
+            return err;
+    }
+    int err = portmap_start(s->nfsd, &config, &s->portmap, &error);
+    if (err)
+        return cmd_error_set(reterr, err, "%s", error.text);
+    return 0;
+}
+
+/* Replies kept by an earlier run, durability, and the threads: clients are let in at the end. */
+static int run_all(struct serve *s, struct cmd_error *reterr)
+{
+    struct fs_error fs_error = {{0}};
+    struct nfsd_error nfsd_error = {{0}};
+
+    int err = fs_each_reply(s->fs, nfsd_load_reply, s->nfsd);
+    if (err)
+        return cmd_error_set(reterr, err, "%s: cannot read the kept replies: %s",
+                             s->options->state_dir, strerrordesc_np(-err));
+    fs_on_durable(s->fs, nfsd_durable, s->nfsd);
+    err = fs_run(s->fs, &fs_error);
+    if (err)
+        return cmd_error_set(reterr, err, "%s", fs_error.text);
+    err = nfsd_start(s->nfsd, &nfsd_error);
+    if (err)
+        return cmd_error_set(reterr, err, "%s", nfsd_error.text);
+    return 0;
+}
+
+int serve_start(struct serve *serve, const struct serve_options *options, struct cmd_error *reterr)
+{
+    *serve = (struct serve){.options = options};
+    serve->exports = export_table_new();
+    serve->mounts = mount_list_new();
+    int err = start_fs(serve, reterr);
+    for (size_t i = 0; err == 0 && i < options->export_count; i++)
+        err = add_volume(serve, &options->exports[i], reterr);
+    if (err)
+        return err;
+    serve->nfsd = make_nfsd(options);
+    fill_programs(serve);
+    err = listen_all(serve, reterr);
+    if (err == 0)
+        err = run_all(serve, reterr);
+    serve->started = err == 0;
+    return err;
+}
+
+static void log_left(const struct fs_left *left)
+{
+    bool all = left->files == 0 && left->intents == 0;
+
+    log_event(all ? LOG_INFO : LOG_WARN, "stopped",
+              "left_files=%llu left_bytes=%llu left_changes=%llu%s",
+              (unsigned long long)left->files, (unsigned long long)left->bytes,
+              (unsigned long long)left->intents,
+              all ? "" : " note=\"kept in the state directory, the next run goes on\"");
+}
+
+void serve_stop(struct serve *serve)
+{
+    int64_t deadline_ns = clock_mono_ns() + (serve->started ? serve->options->shutdown_ns : 0);
+    struct fs_left left = {.files = 0};
+
+    portmap_unregister(serve->portmap);
+    if (serve->started && !nfsd_drain(serve->nfsd, deadline_ns))
+        log_event(LOG_WARN, "drain_incomplete", "note=%s",
+                  LOG_Q("some clients did not get their answer and will ask again"));
+    nfsd_free(serve->nfsd);
+    portmap_free(serve->portmap);
+    if (serve->fs) {
+        fs_stop(serve->fs, deadline_ns, &left);
+        if (serve->started)
+            log_left(&left);
+    }
+    export_table_free(serve->exports);
+    mount_list_free(serve->mounts);
+}
