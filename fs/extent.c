@@ -417,7 +417,7 @@ static void map_empty(struct extent_map *map)
 {
     struct extent_node *node;
 
-    while ((node = RB_ROOT(&map->tree))) {
+    while ((node = RB_MIN(extent_tree, &map->tree))) {
         map_release(map, node->in_db, node->extent.segment, node->extent.pos, node->extent.len);
         node_remove(map, node);
     }

@@ -1,0 +1,192 @@
+/*
+ * Opening and closing the stage. Until stage_recovered nothing is removed: bytes that the database
+ * still points at count as dead until they are adopted.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "fs/stage_int.h"
+
+static int open_fail(struct stage_error *reterr, const char *state_dir, int err, const char *doing)
+{
+    (void)snprintf(reterr->text, sizeof(reterr->text), "stage directory %s/stage: %s: %s",
+                   state_dir, doing, strerrordesc_np(-err));
+    return err;
+}
+
+/* The id in a segment's name; 0 if it is not one. */
+static uint64_t segment_name_parse(const char *name)
+{
+    char again[32];
+    uint64_t id = strtoull(name, NULL, 16);
+
+    stage_segment_name(id, again);
+    return strcmp(name, again) == 0 ? id : 0;
+}
+
+static int open_scan(struct stage *stage)
+{
+    struct dirent *entry;
+    struct stat st;
+
+    int fd = openat(stage->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        int err = -errno;
+        (void)close(fd);
+        return err;
+    }
+    int err = 0;
+    while (err == 0 && (errno = 0, entry = readdir(dir))) {
+        uint64_t id = segment_name_parse(entry->d_name);
+        if (id == 0)
+            continue;
+        if (fstatat(stage->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+            err = -errno;
+        else if (S_ISREG(st.st_mode))
+            (void)stage_segment_add(stage, id, -1, (uint64_t)st.st_size);
+    }
+    if (err == 0)
+        err = -errno;
+    (void)closedir(dir);
+    return err;
+}
+
+static int open_dir(struct stage *stage, const char *state_dir)
+{
+    CLEANUP_CLOSE int parent = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        return -errno;
+    if (mkdirat(parent, "stage", 0700) && errno != EEXIST)
+        return -errno;
+    stage->dir_fd = openat(parent, "stage", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (stage->dir_fd < 0 || fsync(parent))
+        return -errno;
+    return 0;
+}
+
+static void stage_free(struct stage *stage)
+{
+    struct stage_segment *segment;
+
+    while ((segment = RB_ROOT(&stage->segments))) {
+        stage_segment_detach(stage, segment);
+        stage_segment_free(segment);
+    }
+    if (stage->dir_fd >= 0)
+        (void)close(stage->dir_fd);
+    (void)pthread_cond_destroy(&stage->created);
+    (void)pthread_cond_destroy(&stage->sync_done);
+    (void)pthread_cond_destroy(&stage->reap_work);
+    (void)pthread_mutex_destroy(&stage->lock);
+    free(stage);
+}
+
+int stage_open(const char *state_dir, uint64_t limit, struct stage **ret,
+               struct stage_error *reterr)
+{
+    struct stage *stage = mem_zalloc(sizeof(*stage));
+
+    stage->dir_fd = -1;
+    stage->limit = limit;
+    stage->next_id = 1;
+    (void)pthread_mutex_init(&stage->lock, NULL);
+    thread_cond_init(&stage->created);
+    thread_cond_init(&stage->sync_done);
+    thread_cond_init(&stage->reap_work);
+    RB_INIT(&stage->segments);
+    TAILQ_INIT(&stage->dirty);
+    TAILQ_INIT(&stage->reap);
+
+    int err = open_dir(stage, state_dir);
+    if (err) {
+        (void)open_fail(reterr, state_dir, err, "cannot be opened");
+    } else if ((err = open_scan(stage))) {
+        (void)open_fail(reterr, state_dir, err, "cannot be read");
+    } else if ((err = thread_start(&stage->reaper, "stage-reap", stage_reap_main, stage))) {
+        (void)open_fail(reterr, state_dir, err, "no thread for it");
+    }
+    if (err) {
+        stage_free(stage);
+        return err;
+    }
+    *ret = stage;
+    return 0;
+}
+
+/* Removes the segments without a live byte. The reaper must not run, or have nothing to do. */
+static int remove_dead(struct stage *stage)
+{
+    struct stage_segment *segment, *next;
+    char name[32];
+    int err = 0;
+
+    RB_FOREACH_SAFE (segment, stage_segment_tree, &stage->segments, next) {
+        if (segment->live > 0)
+            continue;
+        stage_segment_name(segment->id, name);
+        if (unlinkat(stage->dir_fd, name, 0) && errno != ENOENT)
+            err = -errno;
+        stage_segment_detach(stage, segment);
+        stage_segment_free(segment);
+    }
+    return err;
+}
+
+void stage_close(struct stage *stage)
+{
+    if (!stage)
+        return;
+    (void)pthread_mutex_lock(&stage->lock);
+    stage->stop = true;
+    (void)pthread_cond_signal(&stage->reap_work);
+    (void)pthread_mutex_unlock(&stage->lock);
+    (void)pthread_join(stage->reaper, NULL);
+    stage->current = NULL;
+    /* Before that, segments may be needed that nobody has adopted yet. */
+    if (stage->recovered)
+        (void)remove_dead(stage);
+    stage_free(stage);
+}
+
+int stage_adopt(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
+{
+    LOCK_SCOPE(&stage->lock);
+    struct stage_segment *segment = stage_segment_find(stage, id);
+    if (!segment)
+        return -ENOENT;
+    if (pos > segment->size || len > segment->size - pos)
+        return -EIO;
+    if (len > 0)
+        stage_spans_add(stage, segment, pos, len);
+    return 0;
+}
+
+int stage_recovered(struct stage *stage)
+{
+    struct stage_segment *segment;
+
+    /* Nobody appends yet, so nobody waits for this lock. */
+    LOCK_SCOPE(&stage->lock);
+    int err = remove_dead(stage);
+    RB_FOREACH (segment, stage_segment_tree, &stage->segments) {
+        segment->hole_count = 0;
+        stage_spans_find_holes(segment);
+        if (segment->hole_count > 0)
+            stage_reap_later(stage, segment, STAGE_REAP_DELAY_MS);
+    }
+    stage->recovered = true;
+    (void)pthread_cond_signal(&stage->reap_work);
+    return err;
+}
