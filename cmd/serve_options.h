@@ -10,7 +10,7 @@
 #include "cloud/store.h"
 #include "cmd/options.h"
 #include "nfsd/export.h"
-#include "nfsd/portmap_run.h"
+#include "nfsd/portmap_mode.h"
 
 struct serve_export {
     char *url;  /* of the store, without the "=/EXPORT" */

@@ -9,13 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nfsd/portmap_mode.h"
 #include "nfsd/server.h"
-
-enum portmap_mode {
-    PORTMAP_AUTO, /* try; go on without when neither works */
-    PORTMAP_ON,   /* neither working is an error */
-    PORTMAP_OFF,
-};
 
 struct portmap_entry {
     uint32_t prog, vers;
