@@ -59,7 +59,7 @@ class FileStore:
         with open(path + ".part", "wb") as f:
             f.write(body)
         for name, value in (meta or {}).items():
-            os.setxattr(path + ".part", "user." + name, value.encode())
+            os.setxattr(path + ".part", "user.pailfs." + name, value.encode())
         os.rename(path + ".part", path)
 
     def get(self, key):
@@ -82,13 +82,27 @@ class FileStore:
     def uploads(self):
         return []
 
-    def _entry(self, path):
-        meta = {}
+    @staticmethod
+    def _meta(path):
+        """The file's own mode, owner, group and time, unless an xattr says what could not be put there."""
+        own = os.lstat(path)
+        meta = {"file-permissions": oct(own.st_mode)[2:], "file-owner": str(own.st_uid), "file-group": str(own.st_gid),
+                "file-mtime": f"{own.st_mtime_ns}ns"}
         for name in os.listxattr(path, follow_symlinks=False):
-            if name.startswith("user."):
-                meta[name.rsplit(".", 1)[1]] = os.getxattr(path, name, follow_symlinks=False).decode()
+            if name.startswith("user.pailfs."):
+                value = os.getxattr(path, name, follow_symlinks=False).decode()
+                name = name.removeprefix("user.pailfs.")
+                if name == "file-mtime":  # true until somebody modifies the file
+                    value, _, of = value.partition("@")
+                    if int(of, 16) != own.st_mtime_ns:
+                        continue
+                meta[name] = value
+        return meta
+
+    def _entry(self, path):
+        meta = self._meta(path)
         if os.path.islink(path):
-            return Entry("link", target=os.readlink(path))
+            return entry_of(meta, False, None, 0, lambda: os.readlink(path).encode())
         if os.path.isdir(path):
             return entry_of(meta, True, None, 0, None)
 
