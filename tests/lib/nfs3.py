@@ -1,4 +1,5 @@
 """A small NFSv3 client over one TCP connection, for cases that have to see the status of a single call."""
+import random
 import socket
 import struct
 
@@ -44,35 +45,48 @@ def opaque(data):
 
 class Client:
     def __init__(self, host, port, export, limit=90):
-        # From a reserved port, as a kernel client does it.
+        self.where, self.limit = (host, port), limit
+        self.sock = None
+        self.xid = random.randrange(1 << 31)
+        self.last = b""
+        self.connect()
+        reply = self.call(100005, 1, opaque(export.encode()))
+        if reply.u32() != 0:
+            raise OSError(f"MNT of {export} was refused")
+        self.root = reply.opaque()
+
+    def connect(self):
+        """From a reserved port, as a kernel client does it. Again after the server was away; calls keep their xid."""
+        if self.sock is not None:
+            self.sock.close()
         self.sock = None
         for own in range(1000, 900, -1):
             sock = socket.socket()
             try:
                 sock.bind(("0.0.0.0", own))
-                sock.settimeout(limit)
-                sock.connect((host, port))
+                sock.settimeout(self.limit)
+                sock.connect(self.where)
                 self.sock = sock
                 break
             except OSError:
                 sock.close()
         if self.sock is None:
             raise OSError("no reserved port is free, or nobody listens")
-        self.xid = 1000
-        reply = self.call(100005, 1, opaque(export.encode()))
-        if reply.u32() != 0:
-            raise OSError(f"MNT of {export} was refused")
-        self.root = reply.opaque()
 
     def call(self, prog, proc, args):
         self.xid += 1
         cred = struct.pack(">I", 0) + opaque(b"case") + struct.pack(">3I", 0, 0, 0)
         head = struct.pack(">6I", self.xid, 0, 2, prog, 3, proc) + struct.pack(">I", 1) + opaque(cred) + bytes(8)
-        self.sock.sendall(struct.pack(">I", 0x80000000 | len(head + args)) + head + args)
+        self.last = struct.pack(">I", 0x80000000 | len(head + args)) + head + args
+        return self.send()
+
+    def send(self):
+        """The last call; once more, with the same xid, when no reply came."""
+        self.sock.sendall(self.last)
         reply = Reply(self._record())
         if reply.u32() != self.xid:
             raise OSError("a reply to another call")
-        if struct.unpack(">2I", struct.pack(">2I", reply.u32(), reply.u32())) != (1, 0):
+        if (reply.u32(), reply.u32()) != (1, 0):
             raise OSError("the call was refused")
         reply.u32()
         reply.opaque()
@@ -131,6 +145,32 @@ class Client:
 
     def remove(self, directory, name):
         return self.nfs(12, opaque(directory) + opaque(name.encode()))[0]
+
+    def rmdir(self, directory, name):
+        return self.nfs(13, opaque(directory) + opaque(name.encode()))[0]
+
+    def rename(self, directory, name, to_directory, to_name):
+        return self.nfs(14, opaque(directory) + opaque(name.encode()) + opaque(to_directory) + opaque(to_name.encode()))[0]
+
+    def truncate(self, handle, size):
+        return self.nfs(2, opaque(handle) + struct.pack(">4IQ3I", 0, 0, 0, 1, size, 0, 0, 0))[0]
+
+    def names(self, directory):
+        """Of all pages of READDIR, without "." and ".."."""
+        found, cookie, verf = [], 0, bytes(8)
+        while True:
+            status, reply = self.nfs(16, opaque(directory) + struct.pack(">Q", cookie) + verf + struct.pack(">I", 8192))
+            if status != OK:
+                raise OSError(f"READDIR: NFS status {status}")
+            reply.post_attr()
+            reply.at += 8
+            verf = reply.data[reply.at - 8:reply.at]
+            while reply.u32():
+                reply.u64()
+                found.append(reply.opaque().decode())
+                cookie = reply.u64()
+            if reply.u32():
+                return [name for name in found if name not in (".", "..")]
 
     def commit(self, handle):
         return self.nfs(21, opaque(handle) + bytes(12))[0]
