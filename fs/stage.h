@@ -3,8 +3,8 @@
  * below state_dir/stage. Nothing in a segment is ever written twice, so an upload can read what it
  * was made from while clients go on writing.
  *
- * Space is counted by live bytes. A segment whose last byte died is removed; dead ranges of a living
- * one are given back by punching holes. All calls are thread-safe.
+ * Space is counted by live bytes. A segment whose last byte died is removed; dead ranges of a
+ * living one are given back by punching holes. All calls are thread-safe.
  */
 #pragma once
 

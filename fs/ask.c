@@ -1,0 +1,257 @@
+/* Asking the store for one name: is there an object, a directory, both, or nothing. */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/thread.h"
+
+struct ask_latch {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    size_t left;
+};
+
+static void ask_done(struct store_req *req)
+{
+    struct ask_latch *latch = req->ctx;
+
+    (void)pthread_mutex_lock(&latch->lock);
+    if (--latch->left == 0)
+        (void)pthread_cond_signal(&latch->cond);
+    (void)pthread_mutex_unlock(&latch->lock);
+}
+
+void ask_all(struct store *store, struct store_req *reqs, size_t count)
+{
+    struct ask_latch latch = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = count};
+
+    thread_cond_init(&latch.cond);
+    for (size_t i = 0; i < count; i++) {
+        reqs[i].done = ask_done;
+        reqs[i].ctx = &latch;
+        store_submit(store, &reqs[i]);
+    }
+    (void)pthread_mutex_lock(&latch.lock);
+    while (latch.left > 0)
+        (void)thread_cond_wait_until(&latch.cond, &latch.lock, CLOCK_NEVER);
+    (void)pthread_mutex_unlock(&latch.lock);
+    (void)pthread_cond_destroy(&latch.cond);
+}
+
+enum { ASK_FILE, ASK_MARKER, ASK_BELOW, ASK_COUNT, ASK_PAGE = 32 };
+
+struct ask { /* one source's answer */
+    struct store_req reqs[ASK_COUNT];
+    bool asked[ASK_COUNT];
+    char file_key[STORE_KEY_MAX + 1], dir_key[STORE_KEY_MAX + 1];
+    uint64_t until;
+    uint64_t stamp;
+};
+
+static int ask_err(const struct store_req *r)
+{
+    return r->err == -ENOENT ? 0 : r->err;
+}
+
+/* Sends the questions that matter for what is known of the name. No lock. */
+static int ask_source(struct fs_volume *vol, struct ask *a, int known_type, int64_t deadline_ns)
+{
+    struct store_req reqs[ASK_COUNT];
+    size_t map[ASK_COUNT], n = 0;
+    int err = 0;
+
+    a->asked[ASK_FILE] = known_type != FS_DIR;
+    a->asked[ASK_MARKER] = known_type == 0 || known_type == FS_DIR;
+    /* A real directory answers for itself; a prefix only shows by what is below it. */
+    a->asked[ASK_BELOW] = a->asked[ASK_MARKER] && !vol->caps.real_dirs;
+    for (size_t i = 0; i < ASK_COUNT; i++) {
+        if (!a->asked[i])
+            continue;
+        reqs[n] = (struct store_req){.op = i == ASK_BELOW ? STORE_LIST : STORE_HEAD,
+                                     .prio = STORE_PRIO_READ,
+                                     .deadline_ns = deadline_ns};
+        if (i == ASK_BELOW) {
+            reqs[n].prefix = a->dir_key;
+            reqs[n].max_keys = ASK_PAGE;
+        } else {
+            reqs[n].key = i == ASK_FILE ? a->file_key : a->dir_key;
+        }
+        map[n++] = i;
+    }
+    ask_all(vol->store, reqs, n);
+    for (size_t i = 0; i < n; i++) {
+        a->reqs[map[i]] = reqs[i];
+        if (!err)
+            err = ask_err(&reqs[i]);
+    }
+    return err;
+}
+
+/* True if something below the directory is there and not about to be deleted by us. Lock held. */
+static bool ask_has_below(struct fs_volume *vol, const struct ask *a)
+{
+    const struct store_req *r = &a->reqs[ASK_BELOW];
+
+    if (!a->asked[ASK_BELOW] || r->err)
+        return false;
+    for (size_t i = 0; i < r->object_count; i++) {
+        if (!intent_find(vol, r->objects[i].key))
+            return true;
+    }
+    return r->next_token != NULL;
+}
+
+static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const char *name,
+                             struct inode *known, const struct ask *a, int64_t now,
+                             struct change *c, struct inode **ret)
+{
+    const struct store_req *marker = &a->reqs[ASK_MARKER], *file = &a->reqs[ASK_FILE];
+    bool has_marker = a->asked[ASK_MARKER] && !marker->err && !intent_find(vol, a->dir_key);
+
+    if (has_marker || ask_has_below(vol, a)) {
+        observe_dir(vol, dir, name, known, has_marker ? &marker->object : NULL, now, c, ret);
+        if (!((*ret)->flags & INODE_META_KNOWN)) {
+            (*ret)->flags |= INODE_META_KNOWN; /* asked, and there is none */
+            change_row(c, *ret);
+        }
+    } else if (a->asked[ASK_FILE] && !file->err && !intent_find(vol, a->file_key)) {
+        observe_file(vol, dir, name, known, &file->object, a->until, now, c, ret);
+    }
+}
+
+/* Takes the answers into the state. Lock held. */
+static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, struct ask *asks,
+                     size_t count, int known_type, int64_t now)
+{
+    struct inode *dir = inode_find(vol, dir_id), *found = NULL;
+    struct change c;
+
+    if (!dir || (dir->flags & INODE_GONE))
+        return -ERESTART;
+    struct inode *known = inode_find_name(vol, dir_id, name);
+    if ((known ? (int)known->type : 0) != known_type || (known && inode_owned(vol, known)))
+        return -ERESTART;
+    for (size_t i = 0; i < count; i++) {
+        if ((key_unsettled(vol, asks[i].file_key, asks[i].stamp) &&
+             !intent_find(vol, asks[i].file_key)) ||
+            (key_unsettled(vol, asks[i].dir_key, asks[i].stamp) &&
+             !intent_find(vol, asks[i].dir_key)))
+            return -ERESTART;
+    }
+    change_begin(&c, vol);
+    for (size_t i = 0; i < count && !found; i++)
+        ask_merge_source(vol, dir, name, known, &asks[i], now, &c, &found);
+    if (!found && known && observe_gone(vol, dir, known, &c))
+        known = NULL;
+    else if (!found && known)
+        known->checked_ns = now;
+    if (!found && !known && !negative_find(vol, dir_id, name))
+        negative_add(vol, dir_id, name, now, 0);
+    else if (!found && !known)
+        negative_find(vol, dir_id, name)->checked_ns = now;
+    change_end(&c, NULL);
+    if (c.seq > dir->child_seq)
+        dir->child_seq = c.seq;
+    inode_evict(vol);
+    return -ERESTART;
+}
+
+/* Under no lock: the database may have got the name meanwhile, from a listing that was evicted
+ * again. */
+static int ask_recheck(struct fs_volume *vol, uint64_t dir_id, const char *name)
+{
+    for (;;) {
+        struct db_dirent dirent;
+        struct db_inode row;
+        vol_lock(vol);
+        uint64_t gen = vol->load_gen;
+        vol_unlock(vol);
+        int err = db_get_dirent(vol->fs->db, dir_id, name, &dirent, &row);
+        vol_lock(vol);
+        if (gen == vol->load_gen) {
+            if (!err) {
+                (void)inode_load(vol, &row, &dirent);
+                db_inode_clear(&row);
+            }
+            return err && err != -ENOENT ? -EIO : 0; /* with the lock */
+        }
+        vol_unlock(vol);
+        if (!err)
+            db_inode_clear(&row);
+    }
+}
+
+/* The keys to ask about, per source, and the stamp. Lock held. */
+static int ask_prepare(struct fs_volume *vol, const struct inode *dir, const char *name,
+                       const struct inode *known, struct ask **ret, size_t *ret_count)
+{
+    struct sources sources;
+    int err = path_sources(vol, dir, &sources);
+
+    if (err)
+        return err;
+    struct ask *asks = mem_array(sources.count ? sources.count : 1, sizeof(*asks));
+    size_t n = 0;
+    for (size_t i = 0; i < sources.count; i++) {
+        struct ask *a = &asks[n];
+        if (strlen(sources.s[i].prefix) + strlen(name) + 1 > STORE_KEY_MAX)
+            continue; /* no such key can be there */
+        (void)stpcpy(stpcpy(a->file_key, sources.s[i].prefix), name);
+        (void)stpcpy(stpcpy(a->dir_key, a->file_key), "/");
+        a->until = sources.s[i].until;
+        if (known && known->type != FS_DIR) {
+            /* A known file is looked for where its base lies, nowhere else. */
+            char base[STORE_KEY_MAX + 1];
+            if (path_base_key(vol, known, base) != 0 || strcmp(base, a->file_key) != 0)
+                continue;
+        }
+        n++;
+    }
+    sources_clear(&sources);
+    *ret = asks;
+    *ret_count = n;
+    return 0;
+}
+
+int ask_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const char *name)
+{
+    struct inode *known = inode_find_name(vol, dir->id, name);
+    int known_type = known ? (int)known->type : 0;
+    uint64_t dir_id = dir->id;
+    char *name_copy;
+    struct query q;
+    struct ask *asks;
+    size_t count;
+    int err;
+
+    if (req->flags & FS_NOWAIT)
+        return -EAGAIN;
+    if (clock_mono_ns() >= req->deadline_ns)
+        return -EAGAIN;
+    err = ask_prepare(vol, dir, name, known, &asks, &count);
+    if (err)
+        return err;
+    name_copy = mem_strdup(name); /* name may be the inode's own */
+    query_begin(vol, &q);
+    int64_t now = clock_mono_ns();
+    vol_unlock(vol);
+    for (size_t i = 0; i < count && !err; i++) {
+        asks[i].stamp = q.stamp;
+        err = ask_source(vol, &asks[i], known_type, req->deadline_ns);
+    }
+    int recheck = ask_recheck(vol, dir_id, name_copy);
+    if (!err)
+        err = recheck;
+    if (!err)
+        err = ask_merge(vol, dir_id, name_copy, asks, count, known_type, now);
+    query_end(vol, &q);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t r = 0; r < ASK_COUNT; r++)
+            store_req_clear(&asks[i].reqs[r]);
+    }
+    free(asks);
+    free(name_copy);
+    return err;
+}

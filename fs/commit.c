@@ -1,0 +1,139 @@
+/* From "written" to "durable": stage synced, extent map and row in the database. */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/log.h"
+
+void commit_lost(struct fs *fs)
+{
+    atomic_fetch_add(&fs->verifier, 1);
+}
+
+struct commit_rows {
+    struct change *c;
+    struct inode *ino;
+};
+
+static void commit_del(void *ctx, uint64_t off)
+{
+    struct commit_rows *rows = ctx;
+
+    db_del_extent(rows->c->txn, rows->ino->id, off);
+}
+
+static void commit_put(void *ctx, const struct extent *e)
+{
+    struct commit_rows *rows = ctx;
+    struct db_extent row = {.inode = rows->ino->id,
+                            .off = e->off,
+                            .len = e->len,
+                            .version = e->version,
+                            .segment = e->segment,
+                            .pos = e->pos};
+    db_put_extent(rows->c->txn, &row);
+}
+
+void commit_flush(struct change *c, struct inode *ino)
+{
+    struct commit_rows rows = {.c = c, .ino = ino};
+
+    if (ino->extents)
+        change_grave(c, extent_map_flush(ino->extents, commit_del, commit_put, &rows));
+    ino->disk_size = ino->size;
+    change_row(c, ino);
+}
+
+int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, uint64_t *ret_seq)
+{
+    struct change c;
+    int err;
+
+    if (ino->extents && extent_map_unflushed(ino->extents)) {
+        if (ino->synced_mark < ino->stage_mark) {
+            uint64_t mark = ino->stage_mark;
+            if (req->flags & FS_NOWAIT)
+                return -EAGAIN;
+            if (clock_mono_ns() >= req->deadline_ns)
+                return -EAGAIN;
+            inode_pin(vol, ino);
+            vol_unlock(vol);
+            err = stage_sync(vol->fs->stage, mark);
+            vol_lock(vol);
+            inode_unpin(vol, ino);
+            if (err) {
+                log_event(LOG_ERROR, "stage_sync_failed", "ino=%lu err=%s", (unsigned long)ino->id,
+                          strerrordesc_np(-err));
+                commit_lost(vol->fs);
+                return err == -ENOSPC ? -ENOSPC : -EIO;
+            }
+            if (ino->synced_mark < mark)
+                ino->synced_mark = mark;
+            return -ERESTART; /* writes that came meanwhile are not synced yet: look again */
+        }
+        change_begin(&c, vol);
+        commit_flush(&c, ino);
+        change_end(&c, NULL);
+    } else if (ino->disk_size != ino->size) {
+        change_begin(&c, vol);
+        commit_flush(&c, ino);
+        change_end(&c, NULL);
+    }
+    *ret_seq = ino->seq;
+    return 0;
+}
+
+struct commit_args {
+    uint64_t ino;
+    struct fs_wcc *wcc;
+    bool kicked;
+};
+
+static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
+{
+    struct commit_args *a = p;
+    struct inode *ino;
+    uint64_t seq = 0;
+    int err = need_inode(vol, req, a->ino, &ino);
+
+    if (err)
+        return err;
+    err = need_path(vol, req, ino);
+    if (err)
+        return err;
+    inode_attr(ino, vol, &a->wcc->after);
+    a->wcc->after_valid = true;
+    if (ino->type != FS_REG)
+        return -EINVAL;
+    err = commit_inode(vol, req, ino, &seq);
+    if (err)
+        return err;
+    if (ino->sticky_err) {
+        err = ino->sticky_err;
+        ino->sticky_err = 0;
+        return err;
+    }
+    req->seq = seq;
+    if ((ino->flags & INODE_TO_STORE) && !(ino->flags & INODE_UPLOADING) && !a->kicked) {
+        dirty_update(vol, ino, vol->fs->config.commit_store ? 0 : vol->fs->config.quiet_ns);
+        a->kicked = true;
+        if (vol->fs->config.commit_store)
+            upload_kick(vol->fs);
+    }
+    if (!vol->fs->config.commit_store || dirty_silly(ino) ||
+        !(ino->flags & (INODE_TO_STORE | INODE_UPLOADING)))
+        return 0;
+    return op_wait(vol, req); /* the upload's end is announced on vol->cond */
+}
+
+int fs_commit(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
+              struct fs_wcc *wcc)
+{
+    struct commit_args a = {.ino = ino, .wcc = wcc};
+
+    (void)off; /* whole files: a range costs the same sync */
+    (void)count;
+    *wcc = (struct fs_wcc){0};
+    return op_run(vol, req, commit_try, &a);
+}

@@ -1,0 +1,322 @@
+/*
+ * Draining renamed directories. For each redirect: walk the tree, list what was never listed, and
+ * give every file that is still found through the redirect its old key in so many words, so that it
+ * is placed like any renamed file. When a listing of the old prefix comes back empty the redirect
+ * has done its work. A restart begins the walk again and finds what is left.
+ */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+enum {
+    DRAIN_WINDOW = 512, /* files on their way at a time */
+    DRAIN_CHUNK = 256,
+    DRAIN_POLL_MS = 200,
+    DRAIN_ROUNDS = 4, /* looks at a prefix that does not become empty, before it is left alone */
+    DRAIN_STEP_S = 60,
+};
+
+struct drain {
+    struct fs_volume *vol;
+    uint64_t *stack; /* directories still to walk */
+    size_t depth, room;
+    uint64_t *ids; /* files of a chunk */
+    size_t id_count;
+    uint64_t cookie;
+    int64_t start_ns;
+};
+
+static void drain_push(struct drain *d, uint64_t id)
+{
+    if (d->depth == d->room) {
+        d->room = d->room ? d->room * 2 : 64;
+        d->stack = mem_rearray(d->stack, d->room, sizeof(*d->stack));
+    }
+    d->stack[d->depth++] = id;
+}
+
+/* Waits a little on the volume's condition. False when the volume stops. Lock held. */
+static bool drain_pause(struct fs_volume *vol)
+{
+    if (!vol->stopping)
+        (void)thread_cond_wait_until(&vol->cond, &vol->lock,
+                                     clock_mono_ns() + DRAIN_POLL_MS * CLOCK_MS);
+    return !vol->stopping;
+}
+
+static int drain_list_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    struct inode *dir;
+    int err = need_dir(vol, req, *(const uint64_t *)args, &dir);
+
+    if (vol->stopping)
+        return -EINTR;
+    if (err)
+        return err;
+    if (!scan_complete(vol, req, dir))
+        return scan_step(vol, req, dir);
+    return op_wait_durable(vol, req, dir->child_seq);
+}
+
+static bool drain_row(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode)
+{
+    struct drain *d = ctx;
+
+    (void)inode;
+    d->ids[d->id_count++] = dirent->inode;
+    d->cookie = dirent->id;
+    return d->id_count < DRAIN_CHUNK;
+}
+
+/* A file or directory below a redirect: what lies in the old place is to be placed in the new one.
+ */
+static int drain_move_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    char base[STORE_KEY_MAX + 1], natural[STORE_KEY_MAX + 1];
+    struct inode *ino;
+    struct change c;
+    int err = need_inode(vol, req, *(const uint64_t *)args, &ino);
+
+    if (!err)
+        err = need_path(vol, req, ino);
+    if (err)
+        return err;
+    if (path_key(vol, ino, natural) != 0 || path_base_key(vol, ino, base) != 0)
+        return 0;
+    if (strcmp(base, natural) == 0 || ino->base_key || (ino->flags & INODE_UPLOADING))
+        return 0;
+    if (ino->type == FS_DIR) {
+        if (!(ino->flags & INODE_MARKER))
+            return 0;
+        change_begin(&c, vol);
+        ino->flags = (ino->flags & ~(uint32_t)INODE_MARKER) | INODE_DIRTY;
+        ino->base_epoch = vol->epoch;
+    } else {
+        if (!ino->base_etag)
+            return 0;
+        change_begin(&c, vol);
+        intent_delete(vol, &c, ino->key->parent, base, ino->base_etag);
+        inode_move_base(vol, ino, base);
+        vol->path_gen++;
+        ino->flags |= INODE_PLACE;
+    }
+    change_row(&c, ino);
+    change_end(&c, NULL);
+    dirty_update(vol, ino, 0);
+    return 0;
+}
+
+/* Waits until not too many files are on their way. */
+static bool drain_window(struct fs_volume *vol)
+{
+    bool go = true;
+
+    vol_lock(vol);
+    for (;;) {
+        size_t count = 0;
+        const struct inode *ino;
+        TAILQ_FOREACH (ino, &vol->dirty, dirty) {
+            if (++count > DRAIN_WINDOW)
+                break;
+        }
+        if (count <= DRAIN_WINDOW || !(go = drain_pause(vol)))
+            break;
+    }
+    vol_unlock(vol);
+    return go;
+}
+
+static int drain_children(struct drain *d, uint64_t dir)
+{
+    d->cookie = 0;
+    do {
+        d->id_count = 0;
+        int err = db_list_dirents(d->vol->fs->db, dir, d->cookie, DRAIN_CHUNK, drain_row, d);
+        if (err)
+            return err;
+        size_t count = d->id_count;
+        for (size_t i = 0; i < count; i++) {
+            struct fs_req req = op_internal(clock_mono_ns() + DRAIN_STEP_S * CLOCK_S);
+            (void)op_run(d->vol, &req, drain_move_try, &d->ids[i]);
+            vol_lock(d->vol);
+            struct inode *ino = inode_find(d->vol, d->ids[i]);
+            bool is_dir = ino && ino->type == FS_DIR && !(ino->flags & INODE_GONE);
+            vol_unlock(d->vol);
+            if (is_dir)
+                drain_push(d, d->ids[i]);
+        }
+        if (!drain_window(d->vol))
+            return -EINTR;
+    } while (d->id_count == DRAIN_CHUNK);
+    return 0;
+}
+
+/* The whole tree below id once. */
+static int drain_walk(struct drain *d, uint64_t id)
+{
+    int err = 0;
+
+    d->depth = 0;
+    drain_push(d, id);
+    while (d->depth > 0 && !err) {
+        uint64_t dir = d->stack[--d->depth];
+        struct fs_req req = op_internal(clock_mono_ns() + DRAIN_STEP_S * CLOCK_S);
+        req.start_ns = d->start_ns;
+        err = op_run(d->vol, &req, drain_list_try, &dir);
+        if (err == -ESTALE || err == -ENOTDIR) {
+            err = 0; /* removed meanwhile */
+            continue;
+        }
+        if (!err)
+            err = drain_children(d, dir);
+    }
+    return err;
+}
+
+/* Is the old prefix empty? What is left of markers is sent away. *ret_busy: something is on its way
+ * out; *ret_strays: objects that nobody placed. */
+static int drain_look(struct fs_volume *vol, const char *prefix, bool *ret_busy, size_t *ret_strays)
+{
+    struct store_req r = {.op = STORE_LIST,
+                          .prio = STORE_PRIO_DRAIN,
+                          .deadline_ns = clock_mono_ns() + DRAIN_STEP_S * CLOCK_S,
+                          .prefix = prefix};
+    int err = store_call(vol->store, &r);
+    struct change c;
+
+    *ret_busy = false;
+    *ret_strays = 0;
+    if (err == -ENOENT)
+        err = 0;
+    vol_lock(vol);
+    change_begin(&c, vol);
+    for (size_t i = r.object_count; i-- > 0 && !err;) {
+        const char *key = r.objects[i].key;
+        size_t len = strlen(key);
+        if (intent_find(vol, key) || displaced_find(vol, key)) {
+            *ret_busy = true;
+        } else if (len > 0 && key[len - 1] == '/') {
+            intent_delete(vol, &c, 0, key, NULL);
+            *ret_busy = true;
+        } else {
+            ++*ret_strays;
+        }
+    }
+    change_end(&c, NULL);
+    vol_unlock(vol);
+    store_req_clear(&r);
+    return err;
+}
+
+static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch)
+{
+    struct change c;
+
+    vol_lock(vol);
+    struct inode *dir = inode_find(vol, id);
+    if (dir && !(dir->flags & INODE_GONE)) {
+        change_begin(&c, vol);
+        db_del_redirect(c.txn, id, epoch);
+        change_end(&c, NULL);
+        redirect_remove(vol, dir, epoch);
+        vol->path_gen++;
+        upload_kick(vol->fs);
+    }
+    vol_unlock(vol);
+}
+
+/* True if the directory lives where this redirect points: it was renamed back, and nothing has to
+ * move. */
+static bool drain_is_home(struct fs_volume *vol, const struct inode *dir, const char *prefix)
+{
+    char natural[STORE_KEY_MAX + 1];
+
+    return path_key(vol, dir, natural) == 0 && strcmp(natural, prefix) == 0;
+}
+
+/* One redirect until it is empty, or the volume stops. */
+static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
+{
+    size_t strays = 0;
+    bool busy;
+    int err;
+
+    for (int round = 0; round < DRAIN_ROUNDS; round++) {
+        d->start_ns = clock_mono_ns();
+        err = drain_walk(d, id);
+        do {
+            if (!err)
+                err = drain_look(d->vol, prefix, &busy, &strays);
+            if (err)
+                return err;
+            vol_lock(d->vol);
+            bool go = !busy || drain_pause(d->vol);
+            struct inode *dir = inode_find(d->vol, id);
+            bool moved = !dir || (dir->flags & INODE_GONE);
+            vol_unlock(d->vol);
+            if (!go || moved)
+                return -EINTR;
+        } while (busy);
+        if (strays == 0)
+            break;
+    }
+    if (strays > 0)
+        log_event(LOG_WARN, "drain_left", "prefix=%s objects=%zu", LOG_Q(prefix), strays);
+    drain_finish(d->vol, id, epoch);
+    return 0;
+}
+
+/* The next redirect to work on. Lock held. */
+static bool drain_next(struct fs_volume *vol, uint64_t *ret_id, uint64_t *ret_epoch,
+                       char **ret_prefix)
+{
+    struct inode *dir;
+
+    TAILQ_FOREACH (dir, &vol->draining, drain) {
+        for (size_t i = 0; i < dir->redirect_count; i++) {
+            const struct redirect *r = &dir->redirects[i];
+            if (dir->redirect_count > 1 && drain_is_home(vol, dir, r->prefix))
+                continue; /* first what lies elsewhere */
+            *ret_id = dir->id;
+            *ret_epoch = r->epoch;
+            *ret_prefix = drain_is_home(vol, dir, r->prefix) ? NULL : mem_strdup(r->prefix);
+            return true;
+        }
+    }
+    return false;
+}
+
+void *drain_main(void *arg)
+{
+    struct fs_volume *vol = arg;
+    struct drain d = {.vol = vol, .ids = mem_array(DRAIN_CHUNK, sizeof(uint64_t))};
+    uint64_t id, epoch;
+    char *prefix;
+
+    vol_lock(vol);
+    while (!vol->stopping) {
+        if (!drain_next(vol, &id, &epoch, &prefix)) {
+            (void)drain_pause(vol);
+            continue;
+        }
+        vol_unlock(vol);
+        int err = 0;
+        if (prefix)
+            err = drain_redirect(&d, id, epoch, prefix);
+        else
+            drain_finish(vol, id, epoch);
+        free(prefix);
+        vol_lock(vol);
+        if (err && err != -EINTR)
+            (void)drain_pause(vol); /* the store is away: again in a moment */
+    }
+    vol_unlock(vol);
+    free(d.ids);
+    free(d.stack);
+    return NULL;
+}

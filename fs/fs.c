@@ -1,0 +1,338 @@
+/* The process's part of the file system: database, stage, cache, volumes; start and stop. */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+enum {
+    FS_STOP_POLL_MS = 50,
+    FS_INODES_MIN = 10000,
+    FS_KNOWN_MAX = 64 << 10, /* bytes of the list of buckets that a state directory has served */
+};
+static const char fs_meta_key[] = "handle_key", fs_meta_known[] = "served";
+
+static void fs_durable_grew(void *ctx, uint64_t seq)
+{
+    struct fs *fs = ctx;
+
+    if (fs->on_durable)
+        fs->on_durable(fs->on_durable_ctx, seq);
+}
+
+/* The key that signs handles: made once, kept for ever. */
+static int fs_load_key(struct fs *fs)
+{
+    int n = db_meta_get(fs->db, fs_meta_key, fs->handle_key, sizeof(fs->handle_key));
+
+    if (n == (int)sizeof(fs->handle_key))
+        return 0;
+    if (n != -ENOENT)
+        return n < 0 ? n : -EUCLEAN;
+    randombytes_buf(fs->handle_key, sizeof(fs->handle_key));
+    struct db_txn *txn = db_txn_new(fs->db);
+    db_meta_put(txn, fs_meta_key, fs->handle_key, sizeof(fs->handle_key));
+    return db_wait(fs->db, db_submit(fs->db, txn), CLOCK_NEVER);
+}
+
+int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *reterr)
+{
+    struct db_error db_err = {{0}};
+    struct stage_error stage_err = {{0}};
+    struct fs *fs = mem_zalloc(sizeof(*fs));
+    uint64_t verifier;
+    int err;
+
+    if (sodium_init() < 0)
+        abort();
+    fs->config = *config;
+    fs->state_dir = mem_strdup(config->state_dir);
+    fs->config.state_dir = fs->state_dir;
+    (void)pthread_mutex_init(&fs->pool_lock, NULL);
+    thread_cond_init(&fs->pool_cond);
+    randombytes_buf(&verifier, sizeof(verifier));
+    atomic_store(&fs->verifier, verifier);
+    atomic_store(&fs->content_id, 1);
+    fs->inode_limit = config->memory_limit / 8 / INODE_BYTES;
+    if (fs->inode_limit < FS_INODES_MIN)
+        fs->inode_limit = FS_INODES_MIN;
+    fs->part_limit = config->memory_limit / 4;
+    err = db_open(config->state_dir, &fs->db, &db_err);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", db_err.text);
+        goto fail;
+    }
+    err = fs_load_key(fs);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s: the database cannot be used: %s",
+                       config->state_dir, strerrordesc_np(-err));
+        goto fail;
+    }
+    err = stage_open(config->state_dir, config->stage_limit, &fs->stage, &stage_err);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", stage_err.text);
+        goto fail;
+    }
+    fs->reader = reader_new(config->memory_limit / 2);
+    db_on_durable(fs->db, fs_durable_grew, fs);
+    *ret = fs;
+    return 0;
+fail:
+    if (fs->db)
+        db_close(fs->db);
+    free(fs->state_dir);
+    free(fs);
+    return err;
+}
+
+/* --- extents of an earlier run --- */
+
+struct fs_adopt {
+    struct fs *fs;
+    uint64_t lost;
+};
+
+static bool fs_adopt_extent(void *ctx, const struct db_extent *row)
+{
+    struct fs_adopt *a = ctx;
+    struct extent e = {.off = row->off,
+                       .len = row->len,
+                       .segment = row->segment,
+                       .pos = row->pos,
+                       .version = row->version};
+    struct inode *ino = NULL;
+    int err = stage_adopt(a->fs->stage, e.segment, e.pos, e.len);
+
+    if (err) {
+        a->lost++;
+        log_event(LOG_ERROR, "stage_missing", "ino=%lu off=%lu len=%lu err=%s",
+                  (unsigned long)row->inode, (unsigned long)row->off, (unsigned long)row->len,
+                  strerrordesc_np(-err));
+        return true;
+    }
+    /* What belongs to a bucket that is not served now is kept for when it is. */
+    for (struct fs_volume *vol = a->fs->volumes; vol && !ino; vol = vol->next)
+        ino = inode_find(vol, row->inode);
+    if (!ino)
+        return true;
+    if (!ino->extents)
+        ino->extents = extent_map_new(a->fs->stage);
+    extent_map_load(ino->extents, &e);
+    if (e.version > ino->write_version)
+        ino->write_version = e.version;
+    return true;
+}
+
+/* --- which buckets this state directory belongs to --- */
+
+/* True if url is one of the lines of known. */
+static bool fs_knows(const char *known, const char *url)
+{
+    size_t len = strlen(url);
+
+    for (const char *at = known; (at = strstr(at, url)); at += len) {
+        if ((at == known || at[-1] == '\n') && at[len] == '\n')
+            return true;
+    }
+    return false;
+}
+
+static int fs_check_known(struct fs *fs, struct fs_error *reterr)
+{
+    CLEANUP_FREE char *known = mem_zalloc(FS_KNOWN_MAX + 1);
+    CLEANUP_FREE char *first = NULL;
+    int n = db_meta_get(fs->db, fs_meta_known, known, FS_KNOWN_MAX);
+    bool any = false, all = true;
+
+    if (n < 0 && n != -ENOENT)
+        return n;
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
+        any = any || fs_knows(known, vol->url);
+        all = all && fs_knows(known, vol->url);
+    }
+    if (n > 0 && !any) {
+        first = mem_strndup(known, strcspn(known, "\n"));
+        (void)snprintf(reterr->text, sizeof(reterr->text),
+                       "%s: this state directory was made for %s; give %s one of its own "
+                       "(--state-dir)",
+                       fs->state_dir, first, fs->volumes ? fs->volumes->url : "another bucket");
+        return -EEXIST;
+    }
+    if (all)
+        return 0;
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
+        size_t used = strlen(known), len = strlen(vol->url);
+        if (!fs_knows(known, vol->url) && used + len + 1 < FS_KNOWN_MAX)
+            (void)stpcpy(stpcpy(known + used, vol->url), "\n");
+    }
+    struct db_txn *txn = db_txn_new(fs->db);
+    db_meta_put(txn, fs_meta_known, known, strlen(known));
+    return db_wait(fs->db, db_submit(fs->db, txn), CLOCK_NEVER);
+}
+
+int fs_run(struct fs *fs, struct fs_error *reterr)
+{
+    struct fs_adopt adopt = {.fs = fs};
+    int err = fs_check_known(fs, reterr);
+
+    if (err) {
+        if (!reterr->text[0])
+            (void)snprintf(reterr->text, sizeof(reterr->text),
+                           "%s: the database cannot be used: %s", fs->state_dir,
+                           strerrordesc_np(-err));
+        return err;
+    }
+    err = db_each_extent(fs->db, 0, fs_adopt_extent, &adopt);
+    if (!err && adopt.lost == 0)
+        err = stage_recovered(fs->stage);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s: the stage cannot be used: %s",
+                       fs->state_dir, strerrordesc_np(-err));
+        return err;
+    }
+    if (adopt.lost > 0) {
+        (void)snprintf(reterr->text, sizeof(reterr->text),
+                       "%s: %lu ranges that clients wrote are missing from the stage; nothing was "
+                       "changed, see the log above",
+                       fs->state_dir, (unsigned long)adopt.lost);
+        return -EUCLEAN;
+    }
+    for (struct fs_volume *vol = fs->volumes; vol && !err; vol = vol->next)
+        err = volume_start(vol);
+    if (!err)
+        err = upload_start(fs);
+    if (err)
+        (void)snprintf(reterr->text, sizeof(reterr->text), "threads cannot be started: %s",
+                       strerrordesc_np(-err));
+    fs->running = !err;
+    return err;
+}
+
+void fs_get_left(struct fs *fs, struct fs_left *ret)
+{
+    *ret = (struct fs_left){0};
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next)
+        (void)volume_idle(vol, ret);
+}
+
+/* Uploads everything, as far as time allows. */
+static void fs_drain(struct fs *fs, int64_t deadline_ns)
+{
+    for (;;) {
+        struct fs_left left = {0};
+        bool idle = true;
+        for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
+            vol_lock(vol);
+            vol->flush_all = true;
+            vol_unlock(vol);
+            idle = volume_idle(vol, &left) && idle;
+        }
+        if (idle || clock_mono_ns() >= deadline_ns)
+            return;
+        (void)pthread_mutex_lock(&fs->pool_lock);
+        fs->upload_gen++;
+        (void)pthread_cond_broadcast(&fs->pool_cond);
+        (void)thread_cond_wait_until(&fs->pool_cond, &fs->pool_lock,
+                                     clock_mono_ns() + FS_STOP_POLL_MS * CLOCK_MS);
+        (void)pthread_mutex_unlock(&fs->pool_lock);
+    }
+}
+
+/* Unstable writes that no COMMIT asked for yet: durable all the same. */
+static int fs_commit_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    struct inode *ino;
+    uint64_t seq;
+
+    (void)args;
+    TAILQ_FOREACH (ino, &vol->dirty, dirty) {
+        int err = commit_inode(vol, req, ino, &seq);
+        if (err == -ERESTART || err == -EAGAIN)
+            return err;
+    }
+    return 0;
+}
+
+void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
+{
+    struct fs_volume *vol, *next;
+
+    if (fs->running) {
+        for (vol = fs->volumes; vol; vol = vol->next) {
+            struct fs_req req = op_internal(CLOCK_NEVER);
+            (void)op_run(vol, &req, fs_commit_try, NULL);
+        }
+        fs_drain(fs, deadline_ns);
+        upload_stop(fs);
+        for (vol = fs->volumes; vol; vol = vol->next)
+            volume_stop(vol);
+    }
+    if (ret_left)
+        fs_get_left(fs, ret_left);
+    db_close(fs->db);
+    for (vol = fs->volumes; vol; vol = next) {
+        next = vol->next;
+        vol->fs->db = NULL;
+        volume_free(vol);
+    }
+    stage_close(fs->stage);
+    reader_free(fs->reader);
+    (void)pthread_mutex_destroy(&fs->pool_lock);
+    (void)pthread_cond_destroy(&fs->pool_cond);
+    free(fs->state_dir);
+    free(fs);
+}
+
+uint64_t fs_durable(struct fs *fs)
+{
+    return db_durable(fs->db);
+}
+
+void fs_on_durable(struct fs *fs, void (*fn)(void *ctx, uint64_t seq), void *ctx)
+{
+    fs->on_durable_ctx = ctx;
+    fs->on_durable = fn;
+}
+
+struct fs_replies {
+    fs_reply_fn *fn;
+    void *ctx;
+};
+
+static bool fs_pass_reply(void *ctx, const struct db_reply *reply)
+{
+    const struct fs_replies *r = ctx;
+
+    return r->fn(r->ctx, reply->key, reply->key_len, reply->reply, reply->reply_len);
+}
+
+int fs_each_reply(struct fs *fs, fs_reply_fn *fn, void *ctx)
+{
+    struct fs_replies r = {.fn = fn, .ctx = ctx};
+
+    return db_each_reply(fs->db, fs_pass_reply, &r);
+}
+
+void fs_write_verifier(struct fs *fs, uint8_t ret[FS_VERF_SIZE])
+{
+    uint64_t v = atomic_load(&fs->verifier);
+
+    memcpy(ret, &v, FS_VERF_SIZE);
+}
+
+uint64_t fs_root(struct fs_volume *vol)
+{
+    return vol->root;
+}
+
+uint32_t fs_volume_id(struct fs_volume *vol)
+{
+    return vol->id;
+}

@@ -1,0 +1,281 @@
+/*
+ * One upload: freeze the inode's state, make the object, take the result into the state.
+ *
+ * The object that appears is one that existed as a whole: the snapshot is taken under the lock, and
+ * what is written meanwhile has a higher version and stays dirty. Every upload carries a
+ * precondition: the ETag of the object it replaces, or that there is none.
+ */
+#include "fs/place_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { PLACE_DEADLINE_S = 60, PLACE_RETRY_MAX_S = 60 };
+
+/* What must hold of the target for the upload to be ours to make. Lock held. */
+static void place_precondition(struct fs_volume *vol, struct place *p, const struct inode *ino)
+{
+    const struct intent *intent = intent_find(vol, p->target);
+
+    if (p->type == FS_DIR)
+        return; /* a marker says nothing that could be lost */
+    if (ino->base_etag && strcmp(p->base_key, p->target) == 0)
+        p->if_match = mem_strdup(ino->base_etag);
+    else if (intent)
+        p->if_match = mem_strdup(intent->etag); /* takes the place of the deletion */
+    else
+        p->if_none_match = true;
+}
+
+/* Lock held. 0 or an error that says it cannot be uploaded now. */
+static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *p)
+{
+    int err = path_key(vol, ino, p->target);
+
+    if (!err && ino->base_etag)
+        err = path_base_key(vol, ino, p->base_key);
+    if (err)
+        return err;
+    p->type = ino->type;
+    p->size = ino->size;
+    p->mtime_ns = ino->mtime_ns;
+    p->base_etag = mem_strdup(ino->base_etag);
+    p->base_size = ino->base_size;
+    p->base_len = ino->base_len;
+    p->symlink = mem_strdup(ino->target);
+    p->write_version = ino->write_version;
+    p->meta_version = ino->meta_version;
+    p->content = !ino->base_etag || inode_dirty_extents(ino) || ino->base_len < ino->base_size ||
+                 ino->size != ino->base_size;
+    if (p->type == FS_REG)
+        p->base = read_file(vol, ino);
+    if (ino->extents)
+        extent_map_snapshot(ino->extents, &p->snapshot);
+    meta_encode(ino, &p->meta);
+    place_precondition(vol, p, ino);
+    ino->flight_key = mem_strdup(p->target);
+    ino->truncated_len = UINT64_MAX;
+    HASH_ADD_KEYPTR(hh_flight, vol->flights, ino->flight_key, strlen(ino->flight_key), ino);
+    return 0;
+}
+
+static void place_clear(struct place *p)
+{
+    free(p->base_etag);
+    free(p->symlink);
+    free(p->if_match);
+    reader_file_unref(p->base);
+    extent_snapshot_clear(&p->snapshot);
+    store_meta_clear(&p->meta);
+}
+
+/* Stores without conditional writes: a look just before, which narrows the window and does not
+ * close it. */
+static int place_look_before(struct place *p)
+{
+    bool conditional =
+        p->content || p->type == FS_LNK ? p->vol->caps.cond_put : p->vol->caps.cond_copy;
+    if (conditional || (!p->if_match && !p->if_none_match))
+        return 0;
+    struct store_req r = {.op = STORE_HEAD, .key = p->target};
+    int err = place_call(p, &r);
+    if (err == -ENOENT)
+        err = p->if_match ? -ESTALE : 0;
+    else if (!err && (p->if_none_match || strcmp(p->if_match, r.object.etag) != 0))
+        err = -ESTALE;
+    store_req_clear(&r);
+    return err;
+}
+
+/* A precondition failed: perhaps because an earlier try of ours did get through, its reply lost, or
+ * its result not durable before a crash. Then the object is what we were about to make. */
+static bool place_was_ours(struct place *p)
+{
+    struct store_req r = {.op = STORE_HEAD, .key = p->target};
+    struct inode probe = {.type = p->type};
+    uint64_t size = p->symlink && p->type == FS_LNK ? strlen(p->symlink) : p->size;
+    bool ours = false;
+
+    if (place_call(p, &r) == 0) {
+        meta_apply(&probe, &r.object);
+        ours = r.object.size == size && probe.mtime_ns == p->mtime_ns &&
+               store_meta_get(&r.object.meta, "file-mtime") != NULL;
+        memcpy(p->etag, r.object.etag, sizeof(p->etag));
+        free(probe.extra_meta);
+        free(probe.target);
+    }
+    store_req_clear(&r);
+    return ours;
+}
+
+/* The new object is the base. Lock held. */
+static void place_rebase(struct fs_volume *vol, struct inode *ino, const struct place *p,
+                         struct change *c)
+{
+    char natural[STORE_KEY_MAX + 1];
+    bool moved = path_key(vol, ino, natural) != 0 || strcmp(natural, p->target) != 0;
+    struct intent *old;
+
+    /* The base lay elsewhere, and was not on its way out yet: a child of a renamed directory. */
+    if (p->base_etag && strcmp(p->base_key, p->target) != 0 && !intent_find(vol, p->base_key))
+        intent_delete(vol, c, ino->key ? ino->key->parent : 0, p->base_key, p->base_etag);
+    inode_set_base(vol, ino, moved ? p->target : NULL, p->etag, p->size);
+    if (ino->truncated_len < ino->base_len)
+        ino->base_len = ino->truncated_len;
+    vol->path_gen++;
+    old = intent_find(vol, p->target);
+    if (moved)
+        intent_delete(vol, c, ino->key ? ino->key->parent : 0, p->target, p->etag);
+    else if (old && !old->in_flight)
+        intent_drop(vol, c, old);
+    if (moved)
+        ino->flags |= INODE_PLACE;
+    else
+        ino->flags &= ~(uint32_t)INODE_PLACE;
+}
+
+static void place_succeeded(struct fs_volume *vol, struct inode *ino, const struct place *p,
+                            struct change *c)
+{
+    if (ino->type == FS_DIR) {
+        char natural[STORE_KEY_MAX + 1];
+        struct intent *old = intent_find(vol, p->target);
+        bool here = path_key(vol, ino, natural) == 0 && strcmp(natural, p->target) == 0;
+        if (here && old && !old->in_flight)
+            intent_drop(vol, c, old);
+        if (here) {
+            ino->flags |= INODE_MARKER;
+            ino->flags &= ~(uint32_t)INODE_DIRTY;
+        }
+        ino->base_epoch = vol->epoch;
+    } else {
+        place_rebase(vol, ino, p, c);
+        if (ino->extents) {
+            extent_map_drop(ino->extents, p->write_version);
+            db_del_extents(c->txn, ino->id, p->write_version);
+            if (ino->synced_mark >= ino->stage_mark)
+                commit_flush(c, ino);
+        }
+        if (ino->write_version == p->write_version)
+            ino->flags &= ~(uint32_t)INODE_DIRTY;
+    }
+    if (ino->meta_version == p->meta_version)
+        ino->flags &= ~(uint32_t)INODE_META_DIRTY;
+    ino->checked_ns = clock_mono_ns();
+    ino->tries = 0;
+    ino->sticky_err = 0;
+    ino->dirty_since_ns = ino->checked_ns;
+    change_row(c, ino);
+}
+
+static void place_failed(struct fs_volume *vol, struct inode *ino, const struct place *p, int err)
+{
+    int64_t wait_s = INT64_C(1) << (ino->tries < 6 ? ino->tries : 6);
+
+    if (err == -ESTALE && (p->content || p->type == FS_LNK || (ino->flags & INODE_PLACE))) {
+        conflict_rename(vol, ino, p->base_lost && p->content);
+        return;
+    }
+    if (err == -ESTALE) {
+        /* Only attributes were changed, of an object that is not there any more. */
+        ino->flags &= ~(uint32_t)INODE_META_DIRTY;
+        ino->checked_ns = 0;
+        return;
+    }
+    ino->tries++;
+    ino->due_ns =
+        clock_mono_ns() + (wait_s < PLACE_RETRY_MAX_S ? wait_s : PLACE_RETRY_MAX_S) * CLOCK_S;
+    if (err != -EAGAIN)
+        ino->sticky_err = err;
+    log_event(LOG_WARN, "upload_failed", "key=%s err=%s text=%s tries=%u", LOG_Q(p->target),
+              strerrordesc_np(-err), LOG_Q(p->error_text), ino->tries);
+}
+
+/* Takes the outcome into the state. Lock held. */
+static void place_settle(struct fs_volume *vol, struct inode *ino, const struct place *p, int err)
+{
+    struct change c;
+
+    HASH_DELETE(hh_flight, vol->flights, ino);
+    free(ino->flight_key);
+    ino->flight_key = NULL;
+    ino->flags &= ~(uint32_t)INODE_UPLOADING;
+    key_touch(vol, p->target);
+    change_begin(&c, vol);
+    if (ino->flags & INODE_GONE) {
+        /* Removed meanwhile: what we just made has to go again. */
+        if (!err && intent_find(vol, p->target))
+            intent_delete(vol, &c, 0, p->target, p->type == FS_DIR ? NULL : p->etag);
+    } else if (!err) {
+        place_succeeded(vol, ino, p, &c);
+    } else {
+        place_failed(vol, ino, p, err);
+    }
+    change_end(&c, NULL);
+    if (!(ino->flags & INODE_GONE) && !err)
+        dirty_update(vol, ino, vol->fs->config.quiet_ns);
+    else if (!(ino->flags & INODE_GONE)) {
+        int64_t due = ino->due_ns;
+        dirty_update(vol, ino, vol->fs->config.quiet_ns);
+        ino->due_ns = due;
+    }
+}
+
+struct place_args {
+    struct inode *ino;
+    struct place *p;
+};
+
+/* State durable, then frozen. */
+static int place_prepare(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    struct place_args *a = args;
+    uint64_t seq = 0;
+    int err;
+
+    if (a->ino->flags & INODE_GONE)
+        return -ESTALE;
+    err = need_path(vol, req, a->ino);
+    if (!err)
+        err = commit_inode(vol, req, a->ino, &seq);
+    if (!err)
+        err = op_wait_durable(vol, req, seq);
+    if (err)
+        return err;
+    return place_freeze(vol, a->ino, a->p);
+}
+
+void place_run(struct fs_volume *vol, struct inode *ino)
+{
+    struct place p = {.vol = vol, .deadline_ns = clock_mono_ns() + PLACE_DEADLINE_S * CLOCK_S};
+    struct fs_req req = op_internal(p.deadline_ns);
+    struct place_args a = {.ino = ino, .p = &p};
+    int err = op_run(vol, &req, place_prepare, &a);
+
+    if (err) {
+        vol_lock(vol);
+        ino->flags &= ~(uint32_t)INODE_UPLOADING;
+        ino->tries++;
+        ino->due_ns = clock_mono_ns() + CLOCK_S;
+        if (err == -ENAMETOOLONG)
+            ino->sticky_err = err;
+    } else {
+        err = place_look_before(&p);
+        if (!err)
+            err = place_data(&p);
+        if (err == -ESTALE && !p.base_lost && place_was_ours(&p))
+            err = 0;
+        log_event(LOG_DEBUG, "upload", "key=%s size=%lu err=%d", LOG_Q(p.target),
+                  (unsigned long)p.size, err);
+        vol_lock(vol);
+        place_settle(vol, ino, &p, err);
+    }
+    inode_unpin(vol, ino);
+    (void)pthread_cond_broadcast(&vol->cond);
+    vol_unlock(vol);
+    place_clear(&p);
+}

@@ -1,0 +1,304 @@
+/* One export's store: opening it, taking up what an earlier run left, and its threads. */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+enum { VOLUME_KEEP_MS = 100 };
+
+static struct fs_volume *volume_new(struct fs *fs, const char *url, bool read_only)
+{
+    struct fs_volume *vol = mem_zalloc(sizeof(*vol));
+
+    vol->fs = fs;
+    vol->url = mem_strdup(url);
+    vol->read_only = read_only;
+    (void)pthread_mutex_init(&vol->lock, NULL);
+    thread_cond_init(&vol->cond);
+    TAILQ_INIT(&vol->lru);
+    TAILQ_INIT(&vol->dirty);
+    TAILQ_INIT(&vol->draining);
+    TAILQ_INIT(&vol->negative_lru);
+    TAILQ_INIT(&vol->intent_list);
+    TAILQ_INIT(&vol->queries);
+    STAILQ_INIT(&vol->graves);
+    vol->epoch = db_next_id(fs->db);
+    return vol;
+}
+
+static bool volume_load_intent(void *ctx, const struct db_intent *row)
+{
+    intent_load(ctx, row);
+    return true;
+}
+
+struct volume_ids {
+    uint64_t *ids;
+    size_t count, room;
+};
+
+static void volume_ids_add(struct volume_ids *v, uint64_t id)
+{
+    if (v->count == v->room) {
+        v->room = v->room ? v->room * 2 : 256;
+        v->ids = mem_rearray(v->ids, v->room, sizeof(*v->ids));
+    }
+    v->ids[v->count++] = id;
+}
+
+static bool volume_collect_id(void *ctx, const struct db_inode *inode)
+{
+    volume_ids_add(ctx, inode->id);
+    return true;
+}
+
+struct volume_redirects {
+    struct volume_ids dirs;
+    struct redirect *rows;
+};
+
+static bool volume_collect_redirect(void *ctx, const struct db_redirect *row)
+{
+    struct volume_redirects *v = ctx;
+
+    volume_ids_add(&v->dirs, row->inode);
+    v->rows = mem_rearray(v->rows, v->dirs.count, sizeof(*v->rows));
+    v->rows[v->dirs.count - 1] =
+        (struct redirect){.epoch = row->epoch, .prefix = mem_strdup(row->prefix)};
+    return true;
+}
+
+static int volume_path_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    struct inode *ino;
+    int err = need_inode(vol, req, *(const uint64_t *)args, &ino);
+
+    return err ? err : need_path(vol, req, ino);
+}
+
+static int volume_dirty_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    int err = volume_path_try(vol, req, args);
+
+    if (!err)
+        dirty_update(vol, inode_find(vol, *(const uint64_t *)args), vol->fs->config.quiet_ns);
+    return err;
+}
+
+/* Directories that drain, then what waits for an upload: targets depend on the redirects. */
+static int volume_load_state(struct fs_volume *vol)
+{
+    struct volume_redirects redirects = {0};
+    struct volume_ids dirty = {0};
+    struct db *db = vol->fs->db;
+    int err = db_each_intent(db, vol->id, volume_load_intent, vol);
+
+    if (!err)
+        err = db_each_redirect(db, vol->id, volume_collect_redirect, &redirects);
+    for (size_t i = 0; i < redirects.dirs.count && !err; i++) {
+        struct fs_req req = op_internal(CLOCK_NEVER);
+        err = op_run(vol, &req, volume_path_try, &redirects.dirs.ids[i]);
+        struct inode *dir = err ? NULL : inode_find(vol, redirects.dirs.ids[i]);
+        if (dir)
+            redirect_add(vol, dir, redirects.rows[i].epoch, redirects.rows[i].prefix);
+        if (err == -ESTALE)
+            err = 0; /* below a directory that is gone */
+    }
+    for (size_t i = 0; i < redirects.dirs.count; i++)
+        free(redirects.rows[i].prefix);
+    free(redirects.rows);
+    free(redirects.dirs.ids);
+    if (!err)
+        err = db_each_flagged(db, vol->id, INODE_TO_STORE, volume_collect_id, &dirty);
+    for (size_t i = 0; i < dirty.count && !err; i++) {
+        struct fs_req req = op_internal(CLOCK_NEVER);
+        err = op_run(vol, &req, volume_dirty_try, &dirty.ids[i]);
+        if (err == -ESTALE)
+            err = 0;
+    }
+    free(dirty.ids);
+    return err;
+}
+
+/* The root of a bucket that says nothing about itself: everybody may use it, or nobody could with
+ * root_squash. Who wants it otherwise changes its mode; that is kept here, the bucket has no place
+ * for it. */
+static void volume_make_root(struct fs_volume *vol)
+{
+    struct change c;
+    struct inode *root = inode_new(vol, vol->root, FS_DIR);
+
+    root->mode = 0777;
+    root->uid = geteuid();
+    root->gid = getegid();
+    root->mtime_ns = root->atime_ns = root->ctime_ns = clock_wall_ns();
+    root->flags |= INODE_META_KNOWN | INODE_MARKER;
+    change_begin(&c, vol);
+    change_row(&c, root);
+    change_end(&c, NULL);
+}
+
+static int volume_load_root(struct fs_volume *vol)
+{
+    struct db_inode row;
+    int err = db_get_inode(vol->fs->db, vol->root, &row);
+
+    if (err == -ENOENT) {
+        volume_make_root(vol);
+        return 0;
+    }
+    if (err)
+        return err;
+    struct inode *root = inode_load(vol, &row, NULL);
+    inode_used(vol, root);
+    db_inode_clear(&row);
+    return 0;
+}
+
+int fs_add_volume(struct fs *fs, const char *url, const struct store_config *store_config,
+                  bool read_only, struct fs_volume **ret, struct fs_error *reterr)
+{
+    struct store_error store_err = {{0}};
+    struct store *store;
+    CLEANUP_FREE char *identity = NULL;
+    int err = store_open(url, store_config, &store, &store_err);
+
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", store_err.text);
+        return err;
+    }
+    struct fs_volume *vol = volume_new(fs, store->url, read_only);
+    vol->store = store;
+    store_get_caps(store, &vol->caps);
+    vol->read_only = vol->read_only || !vol->caps.writable;
+    identity = store_config && store_config->endpoint
+                   ? mem_printf("%s at %s", store->url, store_config->endpoint)
+                   : mem_strdup(store->url);
+    err = db_volume(fs->db, identity, &vol->id, &vol->root);
+    if (!err)
+        err = volume_load_root(vol);
+    if (!err)
+        err = volume_load_state(vol);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text),
+                       "%s: the state of this bucket in %s cannot be read: %s", url, fs->state_dir,
+                       strerrordesc_np(-err));
+        volume_free(vol);
+        return err;
+    }
+    free(vol->url);
+    vol->url = mem_strdup(identity);
+    struct fs_volume **at = &fs->volumes;
+    while (*at)
+        at = &(*at)->next;
+    *at = vol;
+    *ret = vol;
+    return 0;
+}
+
+/* Housekeeping: frees what is durably gone, keeps the tables within their limits. */
+static void *volume_keep_main(void *arg)
+{
+    struct fs_volume *vol = arg;
+
+    vol_lock(vol);
+    while (!vol->stopping) {
+        (void)thread_cond_wait_until(&vol->cond, &vol->lock,
+                                     clock_mono_ns() + VOLUME_KEEP_MS * CLOCK_MS);
+        inode_evict(vol);
+        vol_unlock(vol);
+        grave_sweep(vol);
+        struct stage_usage usage;
+        stage_get_usage(vol->fs->stage, &usage);
+        vol_lock(vol);
+        /* Above three quarters of the stage nothing waits for its quiet time. */
+        if (!vol->fs->stopping)
+            vol->flush_all =
+                vol->flush_all && vol->stopping ? true : usage.live > usage.limit / 4 * 3;
+    }
+    vol_unlock(vol);
+    return NULL;
+}
+
+int volume_start(struct fs_volume *vol)
+{
+    int err = thread_start(&vol->keeper, "keeper", volume_keep_main, vol);
+
+    if (!err)
+        err = thread_start(&vol->intenter, "intents", intent_main, vol);
+    if (!err)
+        err = thread_start(&vol->drainer, "drain", drain_main, vol);
+    return err;
+}
+
+void volume_stop(struct fs_volume *vol)
+{
+    vol_lock(vol);
+    vol->stopping = true;
+    (void)pthread_cond_broadcast(&vol->cond);
+    vol_unlock(vol);
+    (void)pthread_join(vol->keeper, NULL);
+    (void)pthread_join(vol->intenter, NULL);
+    (void)pthread_join(vol->drainer, NULL);
+}
+
+bool volume_idle(struct fs_volume *vol, struct fs_left *left)
+{
+    const struct inode *ino;
+    const struct intent *intent;
+    bool idle = true;
+
+    vol_lock(vol);
+    TAILQ_FOREACH (ino, &vol->dirty, dirty) {
+        if (dirty_silly(ino))
+            continue;
+        left->files++;
+        left->bytes += ino->extents ? extent_map_bytes(ino->extents) : 0;
+        idle = false;
+    }
+    TAILQ_FOREACH (intent, &vol->intent_list, link) {
+        if (displaced_find(vol, intent->key) && dirty_silly(displaced_find(vol, intent->key)))
+            continue; /* goes when the client lets go of the file */
+        left->intents++;
+        idle = false;
+    }
+    idle = idle && TAILQ_EMPTY(&vol->draining);
+    vol_unlock(vol);
+    return idle;
+}
+
+void volume_free(struct fs_volume *vol)
+{
+    struct touched *t, *next;
+    struct intent *intent;
+    struct grave *grave;
+
+    while ((intent = TAILQ_FIRST(&vol->intent_list))) {
+        HASH_DELETE(hh, vol->intents, intent);
+        TAILQ_REMOVE(&vol->intent_list, intent, link);
+        free(intent->key);
+        free(intent->etag);
+        free(intent);
+    }
+    inode_free_all(vol);
+    HASH_ITER (hh, vol->touched, t, next) {
+        HASH_DELETE(hh, vol->touched, t);
+        free(t);
+    }
+    while ((grave = STAILQ_FIRST(&vol->graves))) {
+        STAILQ_REMOVE_HEAD(&vol->graves, link);
+        extent_graves_free(grave->bytes);
+        free(grave);
+    }
+    store_close(vol->store);
+    (void)pthread_mutex_destroy(&vol->lock);
+    (void)pthread_cond_destroy(&vol->cond);
+    free(vol->url);
+    free(vol);
+}

@@ -1,0 +1,163 @@
+/* Writing: payload into the stage, extent into the map. */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "base/thread.h"
+
+enum {
+    WRITE_INLINE_MAX = 64 << 10,         /* above this a copy goes to a worker thread */
+    WRITE_UNSTABLE_DELAY_MS = 10 * 1000, /* upload what nobody commits */
+    WRITE_ROOM_POLL_MS = 50,
+};
+
+struct write_args {
+    uint64_t ino, off, len;
+    enum fs_stable stable;
+    struct fs_wcc *wcc;
+    uint64_t segment, pos, mark;
+    bool staged, inserted;
+};
+
+void write_wcc_before(const struct inode *ino, struct fs_wcc *wcc)
+{
+    wcc->before_valid = true;
+    wcc->before_size = ino->size;
+    wcc->before_mtime_ns = ino->mtime_ns;
+    wcc->before_ctime_ns = ino->ctime_ns;
+}
+
+/* May it be written? */
+static int write_check(struct fs_volume *vol, struct fs_req *req, const struct write_args *a,
+                       const struct inode *ino)
+{
+    if (ino->type != FS_REG)
+        return ino->type == FS_DIR ? -EISDIR : -EINVAL;
+    if (vol->read_only || (req->flags & FS_READ_ONLY))
+        return -EROFS;
+    /* The owner may, whatever the bits say (open, then chmod; cp of a 0444 file). */
+    if (req->cred.uid != ino->uid && access_check(ino, &req->cred, 2))
+        return -EACCES;
+    uint64_t max = vol->caps.object_max && vol->caps.object_max < FS_FILE_MAX ? vol->caps.object_max
+                                                                              : FS_FILE_MAX;
+    if (a->off > max || a->len > max - a->off)
+        return -EFBIG;
+    return 0;
+}
+
+static void write_insert(struct fs_volume *vol, struct write_args *a, struct inode *ino)
+{
+    if (!ino->extents)
+        ino->extents = extent_map_new(vol->fs->stage);
+    extent_map_insert(ino->extents, a->off, a->len, ++ino->write_version, a->segment, a->pos);
+    if (a->mark > ino->stage_mark)
+        ino->stage_mark = a->mark;
+    if (a->off + a->len > ino->size)
+        ino->size = a->off + a->len;
+    ino->mode &= ~(uint32_t)06000; /* written to: no longer what was trusted */
+    inode_stamp(ino, true);
+    ino->flags |= INODE_DIRTY | INODE_META_KNOWN;
+    dirty_update(vol, ino, WRITE_UNSTABLE_DELAY_MS * CLOCK_MS);
+    a->inserted = true;
+}
+
+static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    struct write_args *a = args;
+    struct inode *ino;
+    uint64_t seq = 0;
+    int err = a->inserted ? need_inode(vol, req, a->ino, &ino) : need_fresh(vol, req, a->ino, &ino);
+
+    if (!err)
+        err = need_path(vol, req, ino);
+    if (err)
+        return err;
+    if (!a->inserted) {
+        err = write_check(vol, req, a, ino);
+        if (err || !a->staged) {
+            inode_attr(ino, vol, &a->wcc->after);
+            a->wcc->after_valid = true;
+            return err;
+        }
+        write_wcc_before(ino, a->wcc);
+        if (a->len > 0)
+            write_insert(vol, a, ino);
+        a->inserted = true;
+    }
+    inode_attr(ino, vol, &a->wcc->after);
+    a->wcc->after_valid = true;
+    if (a->stable == FS_UNSTABLE)
+        return 0;
+    err = commit_inode(vol, req, ino, &seq);
+    if (!err)
+        dirty_update(vol, ino, vol->fs->config.quiet_ns);
+    req->seq = seq;
+    return err;
+}
+
+/* The stage is full: uploads have to make room. Waits a little; false when time is up. */
+static bool write_wait_room(struct fs_volume *vol, const struct fs_req *req)
+{
+    int64_t now = clock_mono_ns(), until = now + WRITE_ROOM_POLL_MS * CLOCK_MS;
+
+    if (now >= req->deadline_ns)
+        return false;
+    vol_lock(vol);
+    vol->flush_all = true;
+    upload_kick(vol->fs);
+    (void)thread_cond_wait_until(&vol->cond, &vol->lock,
+                                 until < req->deadline_ns ? until : req->deadline_ns);
+    vol_unlock(vol);
+    return true;
+}
+
+static bool write_may_drain(struct fs_volume *vol)
+{
+    vol_lock(vol);
+    bool may = !TAILQ_EMPTY(&vol->dirty) || !STAILQ_EMPTY(&vol->graves);
+    vol_unlock(vol);
+    return may;
+}
+
+static int write_stage(struct fs_volume *vol, struct fs_req *req, struct write_args *a,
+                       const struct iovec *iov, int iov_count)
+{
+    for (;;) {
+        int err = stage_append(vol->fs->stage, iov, iov_count, &a->segment, &a->pos, &a->mark);
+        if (!err)
+            a->staged = true;
+        if (err != -ENOSPC)
+            return err;
+        if (req->flags & FS_NOWAIT)
+            return -EAGAIN;
+        if (!write_may_drain(vol))
+            return -ENOSPC;
+        if (!write_wait_room(vol, req))
+            return -EAGAIN;
+    }
+}
+
+int fs_write(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off,
+             const struct iovec *iov, int iov_count, enum fs_stable stable, struct fs_wcc *wcc)
+{
+    struct write_args a = {.ino = ino, .off = off, .stable = stable, .wcc = wcc};
+
+    for (int i = 0; i < iov_count; i++)
+        a.len += iov[i].iov_len;
+    *wcc = (struct fs_wcc){0};
+    if ((req->flags & FS_NOWAIT) && (a.len > WRITE_INLINE_MAX || stable != FS_UNSTABLE))
+        return -EAGAIN;
+    int err = op_run(vol, req, write_try, &a);
+    if (err)
+        return err;
+    if (a.len > 0)
+        err = write_stage(vol, req, &a, iov, iov_count);
+    a.staged = true;
+    if (!err)
+        err = op_run(vol, req, write_try, &a);
+    if (a.len > 0 && a.mark && !a.inserted && err != 0)
+        stage_unref(vol->fs->stage, a.segment, a.pos, a.len);
+    return err;
+}
