@@ -70,7 +70,7 @@ char *s3_meta_value_encode(const char *value)
     char *out = mem_alloc(sizeof(WORD_START) + (len + 2) / 3 * 4 + 3);
     char *p = stpcpy(out, WORD_START);
     p += EVP_EncodeBlock((unsigned char *)p, (const unsigned char *)value, (int)len);
-    (void)strcpy(p, "?=");
+    memcpy(p, "?=", sizeof("?="));
     return out;
 }
 

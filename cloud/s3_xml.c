@@ -120,9 +120,10 @@ static char *list_name(const struct list_reader *reader, xmlNode *node)
     char *name = node_text(node);
 
     if (reader->encoded) {
-        CLEANUP_FREE char *raw = mem_strdup(name);
-        if (!uri_decode(name, true))
-            (void)strcpy(name, raw);
+        char *raw = mem_strdup(name);
+        bool decoded = uri_decode(name, true);
+        free(decoded ? raw : name);
+        name = decoded ? name : raw;
     }
     return name;
 }

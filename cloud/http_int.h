@@ -1,0 +1,49 @@
+/* Inside the HTTP engine: http.c schedules, http_transfer.c does one exchange. */
+#pragma once
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+#include "cloud/http.h"
+
+TAILQ_HEAD(http_list, http_request);
+TAILQ_HEAD(http_posts, http_post);
+RB_HEAD(http_timers, http_timer);
+
+/* One request on a connection. Engine thread only. */
+struct http_transfer {
+    CURL *easy;
+    struct http_request *req;
+    size_t sent, text_room, header_bytes;
+    bool overflow, expecting, continued;
+    int64_t moved_ns; /* when bytes were last seen to move, */
+    curl_off_t moved; /* and how many had moved */
+    struct http_timer stall;
+};
+
+struct http_engine {
+    pthread_mutex_t lock; /* guards incoming, posts and stop */
+    struct http_list incoming;
+    struct http_posts posts;
+    bool stop;
+
+    pthread_t thread;
+    /* From here on: engine thread only. */
+    CURLM *multi;
+    char *ca_file;
+    bool no_verify;
+    bool no_expect; /* the server does not answer Expect: 100-continue */
+    unsigned limit, active, starts;
+    struct http_list queues[HTTP_PRIOS];
+    struct http_timers timers;
+    struct http_transfer **idle;
+    unsigned idle_count;
+};
+
+/* Takes an idle transfer or makes one, sets it up for req. NULL: out of handles. */
+struct http_transfer *http_transfer_start(struct http_engine *engine, struct http_request *req);
+/* Sets the results of the request from what libcurl says. */
+void http_transfer_result(struct http_transfer *transfer, CURLcode code);
+/* Bytes moved in both directions. */
+curl_off_t http_transfer_moved(const struct http_transfer *transfer);
+void http_transfer_free(struct http_transfer *transfer);

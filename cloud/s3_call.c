@@ -1,0 +1,457 @@
+/*
+ * One S3 request, from its parts to its final answer.
+ *
+ * States of a call: building (one thread has it) -> trying (the engine has it, http is submitted)
+ * -> waiting (the engine has it, retry is armed) -> trying ... -> done. Only building may happen on
+ * a thread other than the engine's.
+ */
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "cloud/s3_int.h"
+#include "cloud/s3_text.h"
+#include "cloud/uri.h"
+
+#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define CLOCK_OFF_NS (600 * CLOCK_S) /* a 403 with a Date as far from ours is about the clock */
+
+enum { CALL_HEADERS_MAX = 64 };
+
+/* ---- building ---- */
+
+struct s3_call *s3_call_new(struct s3 *s3, struct store_req *req, const char *method,
+                            const char *key)
+{
+    struct s3_call *call = mem_zalloc(sizeof(*call));
+
+    call->s3 = s3;
+    call->req = req;
+    call->method = method;
+    call->key = key ? mem_printf("%s%s", s3->addr.prefix, key) : NULL;
+    call->stall_ns = S3_STALL_READ_NS;
+    if (req) {
+        call->prio = (unsigned)req->prio;
+        call->deadline_ns = req->deadline_ns;
+    }
+    return call;
+}
+
+static void pairs_free(struct s3_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(pairs[i].name);
+        free(pairs[i].value);
+    }
+    free(pairs);
+}
+
+void s3_call_free(struct s3_call *call)
+{
+    if (!call)
+        return;
+    assert(!call->retry.armed);
+    http_request_clear(&call->http);
+    curl_slist_free_all(call->slist);
+    pairs_free(call->query, call->query_count);
+    pairs_free(call->headers, call->header_count);
+    free(call->url);
+    free(call->key);
+    free(call->own_body);
+    free(call);
+}
+
+static void pair_add(struct s3_pair **pairs, size_t *count, char *name, char *value)
+{
+    *pairs = mem_rearray(*pairs, *count + 1, sizeof(**pairs));
+    (*pairs)[(*count)++] = (struct s3_pair){.name = name, .value = value};
+}
+
+void s3_call_query(struct s3_call *call, const char *name, const char *value)
+{
+    pair_add(&call->query, &call->query_count, uri_encode(name, false), uri_encode(value, false));
+}
+
+void s3_call_header(struct s3_call *call, const char *name, const char *value)
+{
+    assert(call->header_count < CALL_HEADERS_MAX);
+    pair_add(&call->headers, &call->header_count, mem_strdup(name), mem_strdup(value));
+}
+
+void s3_call_header_etag(struct s3_call *call, const char *name, const char *etag)
+{
+    assert(call->header_count < CALL_HEADERS_MAX);
+    pair_add(&call->headers, &call->header_count, mem_strdup(name), mem_printf("\"%s\"", etag));
+}
+
+void s3_call_body(struct s3_call *call, const void *body, size_t len)
+{
+    call->body = body;
+    call->body_len = len;
+}
+
+void s3_call_body_text(struct s3_call *call, char *text)
+{
+    free(call->own_body);
+    call->own_body = text;
+    s3_call_body(call, text, strlen(text));
+}
+
+static int pair_compare(const void *a, const void *b)
+{
+    return strcmp(((const struct s3_pair *)a)->name, ((const struct s3_pair *)b)->name);
+}
+
+static bool call_has_header(const struct s3_call *call, const char *name)
+{
+    for (size_t i = 0; i < call->header_count; i++)
+        if (strcmp(call->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of the body, for the signature. Where TLS and a checksum header guard it, it need not be hashed.
+ */
+static void payload_hash_make(struct s3_call *call)
+{
+    if (call->body_len == 0)
+        (void)snprintf(call->payload_hash, sizeof(call->payload_hash), EMPTY_SHA256);
+    else if (call->s3->addr.tls && call_has_header(call, "x-amz-checksum-crc32c"))
+        (void)snprintf(call->payload_hash, sizeof(call->payload_hash), SIGV4_UNSIGNED_PAYLOAD);
+    else
+        checksum_sha256_hex(call->body, call->body_len, call->payload_hash);
+}
+
+/* ---- one try ---- */
+
+struct call_signing {
+    char *host, *authorization;
+    char date[SIGV4_DATE_MAX];
+    struct sigv4_header headers[CALL_HEADERS_MAX + 8];
+    size_t count;
+};
+
+static int header_compare(const void *a, const void *b)
+{
+    return strcmp(((const struct sigv4_header *)a)->name, ((const struct sigv4_header *)b)->name);
+}
+
+static void signing_add(struct call_signing *sign, const char *name, const char *value)
+{
+    sign->headers[sign->count++] = (struct sigv4_header){name, value};
+}
+
+/* Host, date and signing key of this moment, under the lock. */
+static void signing_begin(struct s3_call *call, struct call_signing *sign, struct sigv4_key *key)
+{
+    struct s3 *s3 = call->s3;
+
+    LOCK_SCOPE(&s3->lock);
+    sigv4_date(clock_wall_ns() + s3->clock_offset_ns, sign->date);
+    sign->host = s3_address_host(&s3->addr, s3->region);
+    if (s3->anonymous)
+        return;
+    sigv4_key_update(&s3->key, s3->creds.secret_key, sign->date, s3->region);
+    *key = s3->key;
+}
+
+static void signing_end(struct call_signing *sign)
+{
+    free(sign->host);
+    free(sign->authorization);
+}
+
+static char *query_text(const struct s3_call *call)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert(out);
+    for (size_t i = 0; i < call->query_count; i++)
+        (void)fprintf(out, "%s%s=%s", i > 0 ? "&" : "", call->query[i].name, call->query[i].value);
+    (void)fclose(out);
+    return text;
+}
+
+static void call_sign(struct s3_call *call, struct call_signing *sign, const char *path,
+                      const char *query)
+{
+    struct sigv4_key key;
+    const struct credentials *creds = &call->s3->creds;
+
+    signing_begin(call, sign, &key);
+    for (size_t i = 0; i < call->header_count; i++)
+        signing_add(sign, call->headers[i].name, call->headers[i].value);
+    if (call->s3->anonymous)
+        return;
+    signing_add(sign, "host", sign->host);
+    signing_add(sign, "x-amz-content-sha256", call->payload_hash);
+    signing_add(sign, "x-amz-date", sign->date);
+    if (creds->session_token)
+        signing_add(sign, "x-amz-security-token", creds->session_token);
+    qsort(sign->headers, sign->count, sizeof(sign->headers[0]), header_compare);
+    struct sigv4_request request = {
+        .method = call->method,
+        .path = path,
+        .query = query,
+        .headers = sign->headers,
+        .header_count = sign->count,
+        .payload_hash = call->payload_hash,
+    };
+    sign->authorization = sigv4_authorization(&request, &key, creds->access_key, sign->date);
+}
+
+static void slist_add(struct curl_slist **list, const char *name, const char *value)
+{
+    /* libcurl wants "name;" for a header without a value. */
+    CLEANUP_FREE char *line = *value ? mem_printf("%s: %s", name, value) : mem_printf("%s;", name);
+    struct curl_slist *more = curl_slist_append(*list, line);
+
+    assert(more);
+    *list = more;
+}
+
+static void call_make_request(struct s3_call *call)
+{
+    struct call_signing sign = {0};
+    CLEANUP_FREE char *path = s3_address_path(&call->s3->addr, call->key);
+    CLEANUP_FREE char *query = query_text(call);
+
+    call_sign(call, &sign, path, query);
+    free(call->url);
+    call->url = mem_printf("%s://%s%s%s%s", call->s3->addr.tls ? "https" : "http", sign.host, path,
+                           *query ? "?" : "", query);
+    curl_slist_free_all(call->slist);
+    call->slist = NULL;
+    for (size_t i = 0; i < sign.count; i++)
+        if (strcmp(sign.headers[i].name, "host") != 0)
+            slist_add(&call->slist, sign.headers[i].name, sign.headers[i].value);
+    if (sign.authorization)
+        slist_add(&call->slist, "authorization", sign.authorization);
+    /* Bytes as they are stored: no store should unpack what it thinks is packed. */
+    slist_add(&call->slist, "accept-encoding", "identity");
+    signing_end(&sign);
+}
+
+static void call_http_done(struct http_request *http);
+
+static void call_try(struct s3_call *call)
+{
+    struct http_request *http = &call->http;
+    unsigned doublings = call->attempts < S3_STALL_DOUBLINGS ? call->attempts : S3_STALL_DOUBLINGS;
+    bool broken = call->attempts > 0 && http->err != 0;
+
+    call_make_request(call);
+    http_request_clear(http);
+    *http = (struct http_request){
+        .method = call->method,
+        .url = call->url,
+        .headers = call->slist,
+        .body = call->body,
+        .body_len = call->body_len,
+        .recv = call->recv,
+        .recv_len = call->recv_len,
+        .text_max = S3_XML_MAX,
+        .prio = call->prio,
+        .fresh = broken, /* and with it a new look at the name servers */
+        .deadline_ns = call->deadline_ns,
+        .stall_ns = call->stall_ns << doublings,
+        .done = call_http_done,
+        .ctx = call,
+    };
+    http_submit(call->s3->http, http);
+}
+
+static void on_retry(struct http_timer *timer)
+{
+    call_try((struct s3_call *)((char *)timer - offsetof(struct s3_call, retry)));
+}
+
+void s3_call_start(struct s3_call *call, void (*done)(struct s3_call *call))
+{
+    call->done = done;
+    call->retry.fn = on_retry;
+    call->start_wall_ns = clock_wall_ns();
+    if (call->query_count > 1)
+        qsort(call->query, call->query_count, sizeof(*call->query), pair_compare);
+    payload_hash_make(call);
+    call_try(call);
+}
+
+/* ---- what came back ---- */
+
+/* The clock of the store, if it is far from what we sign with: corrects ours. */
+static bool call_learn_clock(struct s3_call *call, int64_t off_min_ns)
+{
+    const char *date = http_header_get(&call->http, "date");
+    int64_t theirs = date ? retry_date_parse(date) : -1;
+    struct s3 *s3 = call->s3;
+
+    if (theirs < 0)
+        return false;
+    LOCK_SCOPE(&s3->lock);
+    int64_t off = theirs - (clock_wall_ns() + s3->clock_offset_ns);
+    if (off < off_min_ns && off > -off_min_ns)
+        return false;
+    s3->clock_offset_ns += off;
+    return true;
+}
+
+static bool region_valid(const char *region)
+{
+    return *region && strlen(region) < sizeof(((struct s3 *)0)->region) &&
+           region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+/* Takes over the region that an answer names. True if it is another one than that of the call. */
+static bool call_learn_region(struct s3_call *call)
+{
+    const char *region = http_header_get(&call->http, "x-amz-bucket-region");
+    struct s3 *s3 = call->s3;
+
+    if (!region || !*region)
+        region = call->error.region;
+    if (!region_valid(region))
+        return false;
+    LOCK_SCOPE(&s3->lock);
+    if (strcmp(s3->region, region) == 0) {
+        /* Another call may have learned it since this one was signed. */
+        CLEANUP_FREE char *scope = mem_printf("/%s/s3/aws4_request", region);
+        for (const struct curl_slist *line = call->slist; line; line = line->next)
+            if (strncmp(line->data, "authorization:", 14) == 0)
+                return strstr(line->data, scope) == NULL;
+        return false;
+    }
+    (void)snprintf(s3->region, sizeof(s3->region), "%s", region);
+    return true;
+}
+
+static bool call_learn(struct s3_call *call, enum s3_verdict verdict)
+{
+    if (call->redirects == S3_REDIRECTS_MAX)
+        return false;
+    bool again = false;
+    if (verdict == S3_CLOCK)
+        again = call_learn_clock(call, CLOCK_S);
+    else if (verdict == S3_REGION)
+        again = call_learn_region(call) ||
+                (call->http.status == 403 && call_learn_clock(call, CLOCK_OFF_NS));
+    if (again)
+        call->redirects++;
+    return again;
+}
+
+static struct s3_judgement call_judge(struct s3_call *call)
+{
+    struct http_request *http = &call->http;
+    bool success = http->status >= 200 && http->status < 300;
+    bool is_error = false;
+
+    call->error = (struct s3_xml_error){0};
+    if (http->err == -EMSGSIZE)
+        return (struct s3_judgement){S3_NONSENSE, -EIO};
+    if (http->err)
+        return (struct s3_judgement){http->err == -EAGAIN ? S3_RETRY : S3_FAIL, http->err};
+    if ((!success || call->error_in_200) && http->text)
+        is_error = s3_xml_error_parse(http->text, http->text_len, &call->error);
+    if (call->conflict_err && strcmp(call->error.code, "ConditionalRequestConflict") == 0)
+        return (struct s3_judgement){S3_FAIL, call->conflict_err};
+    if (!success || is_error)
+        return s3_error_judge(http->status, call->error.code);
+    int err = call->parse ? call->parse(call) : 0;
+    return (struct s3_judgement){err == -EBADMSG ? S3_NONSENSE : S3_FAIL, err};
+}
+
+static void call_end(struct s3_call *call, int err)
+{
+    call->err = err;
+    if (err == 0)
+        retry_budget_succeed(&call->s3->budget);
+    call->done(call);
+}
+
+/* Arms the timer for the next try, or ends with err. */
+static void call_retry(struct s3_call *call, int err)
+{
+    const char *after = http_header_get(&call->http, "retry-after");
+    int64_t now = clock_mono_ns(), deadline = call->deadline_ns;
+    int64_t after_ns = after ? retry_after_parse(after, clock_wall_ns()) : 0;
+    bool slow = !retry_budget_take(&call->s3->budget);
+
+    if (call->s3->reach_deadline_ns && !call->http.maybe_sent)
+        deadline = call->s3->reach_deadline_ns;
+    int64_t next = retry_next_ns(call->attempts, slow, retry_random(), now, deadline, after_ns);
+    if (next == CLOCK_NEVER)
+        call_end(call, err);
+    else
+        http_timer_start(call->s3->http, &call->retry, next);
+}
+
+static void call_http_done(struct http_request *http)
+{
+    struct s3_call *call = http->ctx;
+    struct s3_judgement judgement = call_judge(call);
+
+    call->attempts++;
+    if (judgement.err == 0) {
+        call_end(call, 0);
+        return;
+    }
+    /* A refusal says that nothing was done. No answer, or trouble inside the store, says nothing.
+     */
+    if (http->err ? http->maybe_sent : http->status < 300 || http->status >= 500)
+        call->ambiguous = true;
+    switch (judgement.verdict) {
+    case S3_FAIL:
+        call_end(call, judgement.err);
+        return;
+    case S3_RETRY:
+        call_retry(call, -EAGAIN);
+        return;
+    case S3_NONSENSE:
+        if (++call->nonsense < S3_NONSENSE_TRIES)
+            call_retry(call, -EIO);
+        else
+            call_end(call, -EIO);
+        return;
+    case S3_CLOCK:
+    case S3_REGION:
+        if (call_learn(call, judgement.verdict))
+            call_try(call);
+        else
+            call_end(call, judgement.err);
+        return;
+    }
+}
+
+/* ---- giving requests back ---- */
+
+void s3_req_finish(struct store_req *req, const struct s3_call *call, int err)
+{
+    req->err = err;
+    req->error_text[0] = '\0';
+    if (err && call) {
+        const struct http_request *http = &call->http;
+        if (http->err)
+            (void)snprintf(req->error_text, sizeof(req->error_text), "%.200s (after %u tries)",
+                           http->error, call->attempts);
+        else
+            (void)snprintf(req->error_text, sizeof(req->error_text), "%s %d %.64s%s%.160s",
+                           call->method, http->status, call->error.code,
+                           call->error.message[0] ? ": " : "", call->error.message);
+    }
+    req->done(req);
+}
+
+void s3_call_finish(struct s3_call *call)
+{
+    s3_req_finish(call->req, call, call->err);
+    s3_call_free(call);
+}

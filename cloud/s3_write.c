@@ -1,0 +1,408 @@
+/* PUT, COPY in one request, and the operations of multipart uploads. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "cloud/s3_int.h"
+#include "cloud/s3_text.h"
+#include "cloud/uri.h"
+
+/* ---- headers ---- */
+
+int s3_meta_check(const struct store_meta *meta)
+{
+    for (size_t i = 0; meta && i < meta->count; i++)
+        if (!s3_meta_name_valid(meta->pairs[i].name))
+            return -EINVAL;
+    return meta && meta->count > 32 ? -EINVAL : 0;
+}
+
+void s3_meta_send(struct s3_call *call, const struct store_meta *meta)
+{
+    for (size_t i = 0; meta && i < meta->count; i++) {
+        CLEANUP_FREE char *name = mem_printf("x-amz-meta-%s", meta->pairs[i].name);
+        CLEANUP_FREE char *value = s3_meta_value_encode(meta->pairs[i].value);
+        s3_call_header(call, name, value);
+    }
+}
+
+/* Those of the request's target, if the store knows them; s3_guard_before has seen to the rest. */
+void s3_conditions_send(struct s3_call *call)
+{
+    const struct store_req *req = call->req;
+    const struct store_caps *caps = &call->s3->caps;
+
+    if (req->op == STORE_COPY ? !caps->cond_copy : !caps->cond_put)
+        return;
+    if (req->if_match)
+        s3_call_header_etag(call, "if-match", req->if_match);
+    else if (req->if_none_match)
+        s3_call_header(call, "if-none-match", "*");
+}
+
+char *s3_copy_source(struct s3 *s3, const char *key)
+{
+    CLEANUP_FREE char *plain = mem_printf("%s/%s%s", s3->addr.bucket, s3->addr.prefix, key);
+
+    return uri_encode(plain, true);
+}
+
+static void copy_source_send(struct s3_call *call)
+{
+    CLEANUP_FREE char *source = s3_copy_source(call->s3, call->req->src_key);
+
+    s3_call_header(call, "x-amz-copy-source", source);
+    if (call->req->src_if_match)
+        s3_call_header_etag(call, "x-amz-copy-source-if-match", call->req->src_if_match);
+}
+
+static void body_send(struct s3_call *call, const struct store_req *req, char *ret_sum)
+{
+    char sum[CHECKSUM_BASE64_CRC32C];
+
+    s3_call_body(call, req->buf, req->buf_len);
+    if (!atomic_load(&call->s3->crc32c))
+        return;
+    checksum_crc32c_base64(checksum_crc32c(0, req->buf, req->buf_len), sum);
+    s3_call_header(call, "x-amz-checksum-crc32c", sum);
+    if (ret_sum)
+        memcpy(ret_sum, sum, sizeof(sum));
+}
+
+/* "The target is gone" instead of "it is another one". */
+static int target_gone(const struct s3_call *call)
+{
+    bool key = strcmp(call->error.code, "NoSuchKey") == 0 || call->error.code[0] == '\0';
+
+    return call->err == -ENOENT && call->req->if_match && key ? -ESTALE : call->err;
+}
+
+/* ---- PUT ---- */
+
+static int put_parse(struct s3_call *call)
+{
+    const char *etag = http_header_get(&call->http, "etag");
+
+    if (etag)
+        s3_etag_copy(call->req->object.etag, etag);
+    return 0;
+}
+
+static void put_done(struct s3_call *call)
+{
+    struct store_req *req = call->req;
+    struct s3_expected expected = {.size = req->buf_len, .meta = req->meta};
+    uint8_t md5[16];
+
+    call->err = target_gone(call);
+    if (call->err != -ESTALE || !call->ambiguous) {
+        s3_call_finish(call);
+        return;
+    }
+    checksum_md5(req->buf, req->buf_len, md5);
+    checksum_hex(md5, sizeof(md5), expected.etag);
+    s3_guard_after(call, call->err, &expected);
+}
+
+static void put_send(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = s3_call_new(s3, req, "PUT", req->key);
+
+    s3_meta_send(call, req->meta);
+    s3_conditions_send(call);
+    body_send(call, req, NULL);
+    call->stall_ns = S3_STALL_WRITE_NS;
+    call->parse = put_parse;
+    s3_call_start(call, put_done);
+}
+
+void s3_put_start(struct s3 *s3, struct store_req *req)
+{
+    s3_guard_before(s3, req, s3->caps.cond_put, put_send);
+}
+
+/* ---- COPY ---- */
+
+struct copy_job {
+    struct s3 *s3;
+    struct store_req *req;
+    struct store_req head; /* of the source, for what REPLACE would lose */
+    struct s3_content content;
+};
+
+static void copy_job_free(struct copy_job *job)
+{
+    store_req_clear(&job->head);
+    s3_content_clear(&job->content);
+    free(job);
+}
+
+static int result_parse(struct s3_call *call)
+{
+    struct s3_xml_result result;
+    int err =
+        s3_xml_result_parse(call->http.text ? call->http.text : "", call->http.text_len, &result);
+
+    if (err)
+        return err;
+    if (call->req->op == STORE_MPU_COPY) {
+        struct store_part *part = &call->req->ret_part;
+        part->number = call->req->part_number;
+        memcpy(part->etag, result.etag, sizeof(part->etag));
+        memcpy(part->checksum, result.crc32c, sizeof(part->checksum));
+        return result.etag[0] ? 0 : -EBADMSG;
+    }
+    memcpy(call->req->object.etag, result.etag, sizeof(result.etag));
+    return 0;
+}
+
+static void copy_which_done(struct store_req *head)
+{
+    struct copy_job *job = head->ctx;
+    struct store_req *req = job->req;
+    /* The source is there, so it is the target that is not. */
+    int err = head->err == 0 ? -ESTALE : head->err;
+
+    copy_job_free(job);
+    s3_req_finish(req, NULL, err);
+}
+
+/* A 404 for a copy with a precondition: is it the source or the target that is missing? */
+static void copy_which(struct copy_job *job)
+{
+    store_req_clear(&job->head);
+    job->head.done = copy_which_done;
+    s3_head_start(job->s3, &job->head);
+}
+
+static void copy_done(struct s3_call *call)
+{
+    struct copy_job *job = call->ctx;
+    struct store_req *req = call->req;
+
+    if (call->err == -ENOENT && req->if_match) {
+        s3_call_free(call);
+        copy_which(job);
+        return;
+    }
+    if (call->err == -ESTALE && call->ambiguous) {
+        struct s3_expected expected = {.size = req->src_size, .meta = req->meta};
+        s3_guard_after(call, call->err, &expected);
+    } else {
+        s3_call_finish(call);
+    }
+    copy_job_free(job);
+}
+
+static void copy_send(struct copy_job *job)
+{
+    struct store_req *req = job->req;
+    struct s3_call *call = s3_call_new(job->s3, req, "PUT", req->key);
+
+    copy_source_send(call);
+    if (req->meta) {
+        s3_call_header(call, "x-amz-metadata-directive", "REPLACE");
+        s3_content_send(call, &job->content);
+        s3_meta_send(call, req->meta);
+        if (!req->src_if_match) /* what was looked at is what is to be copied */
+            s3_call_header_etag(call, "x-amz-copy-source-if-match", job->head.object.etag);
+    }
+    s3_conditions_send(call);
+    call->ctx = job;
+    call->stall_ns = S3_STALL_SLOW_NS;
+    call->error_in_200 = true;
+    call->parse = result_parse;
+    s3_call_start(call, copy_done);
+}
+
+static void copy_head_done(struct store_req *head)
+{
+    struct copy_job *job = head->ctx;
+    struct store_req *req = job->req;
+
+    if (head->err == 0) {
+        copy_send(job);
+        return;
+    }
+    int err = head->err;
+    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", head->error_text);
+    copy_job_free(job);
+    s3_req_finish(req, NULL, err);
+}
+
+static void copy_guarded(struct s3 *s3, struct store_req *req)
+{
+    if (req->src_size > s3->caps.copy_size_max) {
+        s3_copy_parts_start(s3, req);
+        return;
+    }
+    struct copy_job *job = mem_zalloc(sizeof(*job));
+    job->s3 = s3;
+    job->req = req;
+    job->head = (struct store_req){
+        .op = STORE_HEAD,
+        .prio = req->prio,
+        .deadline_ns = req->deadline_ns,
+        .done = copy_head_done,
+        .ctx = job,
+        .key = req->src_key,
+        .if_match = req->src_if_match,
+        .priv = &job->content,
+    };
+    if (req->meta)
+        s3_head_start(s3, &job->head);
+    else
+        copy_send(job);
+}
+
+void s3_copy_start(struct s3 *s3, struct store_req *req)
+{
+    s3_guard_before(s3, req, s3->caps.cond_copy, copy_guarded);
+}
+
+/* ---- multipart uploads ---- */
+
+static int begin_parse(struct s3_call *call)
+{
+    return s3_xml_initiate_parse(call->http.text ? call->http.text : "", call->http.text_len,
+                                 &call->req->ret_upload_id);
+}
+
+void s3_mpu_begin_start(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = s3_call_new(s3, req, "POST", req->key);
+
+    s3_call_query(call, "uploads", "");
+    if (req->priv)
+        s3_content_send(call, req->priv);
+    s3_meta_send(call, req->meta);
+    if (atomic_load(&s3->crc32c))
+        s3_call_header(call, "x-amz-checksum-algorithm", "CRC32C");
+    call->parse = begin_parse;
+    s3_call_start(call, s3_call_finish);
+}
+
+static struct s3_call *part_call(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = s3_call_new(s3, req, "PUT", req->key);
+    char number[16];
+
+    (void)snprintf(number, sizeof(number), "%u", req->part_number);
+    s3_call_query(call, "partNumber", number);
+    s3_call_query(call, "uploadId", req->upload_id);
+    return call;
+}
+
+static int part_parse(struct s3_call *call)
+{
+    const char *etag = http_header_get(&call->http, "etag");
+
+    if (!etag)
+        return -EBADMSG;
+    s3_etag_copy(call->req->ret_part.etag, etag);
+    call->req->ret_part.number = call->req->part_number;
+    return 0;
+}
+
+void s3_mpu_part_start(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = part_call(s3, req);
+
+    body_send(call, req, req->ret_part.checksum);
+    call->stall_ns = S3_STALL_WRITE_NS;
+    call->parse = part_parse;
+    s3_call_start(call, s3_call_finish);
+}
+
+void s3_mpu_copy_start(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = part_call(s3, req);
+    char range[64];
+
+    copy_source_send(call);
+    if (req->range_len > 0) { /* 0: all of it, as the probe asks for */
+        (void)snprintf(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)req->range_off,
+                       (unsigned long long)(req->range_off + req->range_len - 1));
+        s3_call_header(call, "x-amz-copy-source-range", range);
+    }
+    call->stall_ns = S3_STALL_SLOW_NS;
+    call->error_in_200 = true;
+    call->parse = result_parse;
+    s3_call_start(call, s3_call_finish);
+}
+
+/* The ETag that Amazon makes of those of the parts, or "" where they are not MD5s. */
+static void complete_etag(const struct store_req *req, char ret[STORE_ETAG_MAX])
+{
+    CLEANUP_FREE uint8_t *all = mem_alloc(req->part_count * 16 + 1);
+    uint8_t md5[16];
+    char hex[33];
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < req->part_count; i++) {
+        const char *etag = req->parts[i].etag;
+        if (strlen(etag) != 32 || etag[strspn(etag, "0123456789abcdef")])
+            return;
+        for (size_t j = 0; j < 16; j++) {
+            unsigned byte = 0;
+            (void)sscanf(etag + 2 * j, "%2x", &byte);
+            all[16 * i + j] = (uint8_t)byte;
+        }
+    }
+    checksum_md5(all, req->part_count * 16, md5);
+    checksum_hex(md5, sizeof(md5), hex);
+    (void)snprintf(ret, STORE_ETAG_MAX, "%s-%zu", hex, req->part_count);
+}
+
+static void complete_done(struct s3_call *call)
+{
+    struct s3_expected expected = {.size = UINT64_MAX};
+    /* The upload is gone: perhaps because it was completed, by us. */
+    bool gone = call->err == -ENOENT && strcmp(call->error.code, "NoSuchUpload") == 0;
+
+    if (!gone)
+        call->err = target_gone(call);
+    if (!gone && !(call->err == -ESTALE && call->ambiguous)) {
+        s3_call_finish(call);
+        return;
+    }
+    complete_etag(call->req, expected.etag);
+    s3_guard_after(call, call->err, &expected);
+}
+
+static void complete_send(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = s3_call_new(s3, req, "POST", req->key);
+
+    s3_call_query(call, "uploadId", req->upload_id);
+    s3_conditions_send(call);
+    s3_call_body_text(call, s3_xml_complete_make(req->parts, req->part_count));
+    call->stall_ns = S3_STALL_SLOW_NS;
+    call->error_in_200 = true;
+    call->conflict_err = -ESTALE; /* the upload cannot be used again */
+    call->parse = result_parse;
+    s3_call_start(call, complete_done);
+}
+
+void s3_mpu_complete_start(struct s3 *s3, struct store_req *req)
+{
+    s3_guard_before(s3, req, s3->caps.cond_put, complete_send);
+}
+
+static void abort_done(struct s3_call *call)
+{
+    if (call->err == -ENOENT)
+        call->err = 0;
+    s3_call_finish(call);
+}
+
+void s3_mpu_abort_start(struct s3 *s3, struct store_req *req)
+{
+    struct s3_call *call = s3_call_new(s3, req, "DELETE", req->key);
+
+    s3_call_query(call, "uploadId", req->upload_id);
+    s3_call_start(call, abort_done);
+}

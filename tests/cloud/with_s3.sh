@@ -1,0 +1,54 @@
+#!/bin/bash
+# with_s3.sh COMMAND [ARG ...]: runs COMMAND while a versitygw serves a fresh bucket "conf" on a free
+# port of 127.0.0.1. COMMAND sees S3_ENDPOINT and the AWS_* variables; "@ENDPOINT@" in an argument
+# is replaced. Exit status: that of COMMAND, or 77 if there is no versitygw.
+set -u
+gateway=$(command -v versitygw || true)
+[ -n "$gateway" ] || gateway=$(command -v "${GOPATH:-$HOME/go}/bin/versitygw") ||
+    { echo "skipped: versitygw is not installed"; exit 77; }
+
+work=$(mktemp -d)
+pid=
+cleanup() {
+    status=$?
+    if [ -n "$pid" ]; then
+        kill "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    fi
+    rm -rf "$work"
+    exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+export ROOT_ACCESS_KEY=conformance ROOT_SECRET_KEY=conformance-secret
+mkdir "$work/data" "$work/data/conf" "$work/home"
+# The port must be free, and stay so until the gateway has it: try until it has one.
+for _ in 1 2 3 4 5; do
+    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    "$gateway" --port "127.0.0.1:$port" --access "$ROOT_ACCESS_KEY" --secret "$ROOT_SECRET_KEY" \
+        --region us-east-1 --quiet --keep-alive posix "$work/data" >"$work/log" 2>&1 &
+    pid=$!
+    for _ in $(seq 100); do
+        kill -0 "$pid" 2>/dev/null || break
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break 2
+        sleep 0.1
+    done
+    wait "$pid" 2>/dev/null
+    pid=
+done
+if [ -z "$pid" ]; then
+    cat "$work/log"
+    echo "versitygw does not start"
+    exit 1
+fi
+
+export AWS_ACCESS_KEY_ID=$ROOT_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$ROOT_SECRET_KEY
+export AWS_REGION=us-east-1 HOME=$work/home S3_DATA=$work/data
+export S3_ENDPOINT=http://127.0.0.1:$port
+unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3
+"${@//@ENDPOINT@/$S3_ENDPOINT}"
+status=$?
+[ "$status" = 0 ] || tail -n 20 "$work/log"
+exit "$status"
