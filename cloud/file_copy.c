@@ -36,7 +36,7 @@ static int copy_patch(struct file_store *fs, struct store_req *req, const struct
             return err;
     }
     file_object_result(req, &info);
-    return fd >= 0 && fsync(fd) < 0 ? -errno : 0;
+    return fd >= 0 && fsync(fd) < 0 ? file_errno() : 0;
 }
 
 /* Either end is a symlink: the body is small and goes through memory. */
@@ -49,7 +49,7 @@ static int copy_symlink(struct file_store *fs, struct store_req *req, const stru
     if (info->kind == FILE_SYMLINK) {
         n = readlinkat(src->dir_fd, src->name, body, sizeof(body));
         if (n < 0)
-            return errno == EINVAL ? -EAGAIN : -errno;
+            return errno == EINVAL ? -EAGAIN : file_errno();
     } else {
         n = file_read_some(src_fd, body, sizeof(body), 0);
         if (n < 0)

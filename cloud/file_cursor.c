@@ -3,12 +3,12 @@
  *
  * One pass over a directory keeps the smallest names after a bound, at most CURSOR_NAMES of them
  * and CURSOR_ARENA bytes; when there are more, the upper half is dropped and everything above is
- * ignored from then on. A directory of a million names is read some four times for a whole listing,
+ * ignored from then on. A directory of a million names is read some six times for a whole listing,
  * and each page in between comes from the cursor. Cursors do not change once made; the last ones
  * are kept.
  *
- * Memory: 12 MiB of names and 1.5 MiB of offsets at most for each cursor in the making; those kept
- * are 16 MiB together.
+ * Memory: 8 MiB of names and 1 MiB of offsets at most for each cursor in the making; those kept
+ * are 9 MiB together.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -25,10 +26,12 @@
 #include "cloud/file_sort.h"
 
 enum {
-    CURSOR_NAMES = 384 * 1024,
-    CURSOR_ARENA = 12 << 20,
-    CURSOR_KEEP_BYTES = 16 << 20, /* of all cursors that are kept */
-    CURSOR_KEEP_MIN = 1024,       /* directories with fewer names are simply read again */
+    CURSOR_NAMES = 256 * 1024,
+    CURSOR_ARENA = 8 << 20,
+    CURSOR_KEEP_BYTES = 9 << 20, /* of all cursors that are kept */
+    CURSOR_MAP = CURSOR_ARENA + CURSOR_NAMES * (int)sizeof(uint32_t),
+    CURSOR_SMALL = 64 << 10, /* bytes of names: less is moved to the heap */
+    CURSOR_KEEP_MIN = 1024,  /* directories with fewer names are simply read again */
     CURSOR_DIRENTS = 256 * 1024,
 };
 #define CURSOR_AGE_MAX (30 * CLOCK_S)
@@ -38,7 +41,7 @@ enum {
 
 struct cursor_build {
     struct file_cursor *cursor;
-    size_t prefix_len, names_max, arena_max;
+    size_t prefix_len;
     bool cut; /* names not less than limit are being left out */
     char limit[FILE_NAME_MAX + 2];
 };
@@ -52,8 +55,12 @@ void file_cursor_drop(struct file_cursor *cursor)
 {
     if (!cursor || atomic_fetch_sub(&cursor->refs, 1) > 1)
         return;
-    free(cursor->arena);
-    free(cursor->offsets);
+    if (cursor->map) {
+        (void)munmap(cursor->map, CURSOR_MAP);
+    } else {
+        free(cursor->arena);
+        free(cursor->offsets);
+    }
     free(cursor);
 }
 
@@ -103,16 +110,6 @@ static void build_append(struct cursor_build *build, const char *name, size_t le
         if (strcmp(name, build->limit) >= 0)
             return;
     }
-    if (c->arena_size + len + 1 > build->arena_max) {
-        build->arena_max = build->arena_max ? 2 * build->arena_max : 16384;
-        if (build->arena_max > CURSOR_ARENA)
-            build->arena_max = CURSOR_ARENA;
-        c->arena = mem_realloc(c->arena, build->arena_max);
-    }
-    if (c->count == build->names_max) {
-        build->names_max = build->names_max ? 2 * build->names_max : 512;
-        c->offsets = mem_rearray(c->offsets, build->names_max, sizeof(uint32_t));
-    }
     memcpy(c->arena + c->arena_size, name, len + 1);
     c->offsets[c->count++] = (uint32_t)c->arena_size;
     c->arena_size += len + 1;
@@ -149,6 +146,15 @@ static void build_add(struct cursor_build *build, int dir_fd, const char *name, 
     build_append(build, full, len);
 }
 
+/* Gives back the pages of a mapping behind what is used of it. */
+static void cursor_unmap_tail(void *map, size_t used, size_t len)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), from = (used + page - 1) / page * page;
+
+    if (from < len)
+        (void)madvise((char *)map + from, len - from, MADV_DONTNEED);
+}
+
 /* Sorts, removes names that a changing directory showed twice, and gives back what is not needed.
  */
 static void build_finish(struct cursor_build *build)
@@ -164,10 +170,15 @@ static void build_finish(struct cursor_build *build)
     c->count = n;
     c->complete = !build->cut;
     assert(n > 0 || c->complete);
-    if (n > 0) {
-        c->arena = mem_realloc(c->arena, c->arena_size);
-        c->offsets = mem_rearray(c->offsets, n, sizeof(uint32_t));
+    if (c->arena_size > CURSOR_SMALL) {
+        cursor_unmap_tail(c->arena, c->arena_size, CURSOR_ARENA);
+        cursor_unmap_tail(c->offsets, n * sizeof(uint32_t), CURSOR_NAMES * sizeof(uint32_t));
+        return;
     }
+    c->arena = mem_dup(c->arena, c->arena_size);
+    c->offsets = mem_dup(c->offsets, n * sizeof(uint32_t));
+    (void)munmap(c->map, CURSOR_MAP);
+    c->map = NULL;
 }
 
 static int build_read(struct cursor_build *build, int dir_fd)
@@ -178,7 +189,7 @@ static int build_read(struct cursor_build *build, int dir_fd)
     ssize_t n;
 
     if (fd < 0)
-        return -errno;
+        return file_errno();
     while ((n = getdents64(fd, buf, CURSOR_DIRENTS)) > 0) {
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *entry = (const struct dirent64 *)(void *)(buf + at);
@@ -186,7 +197,7 @@ static int build_read(struct cursor_build *build, int dir_fd)
             at += entry->d_reclen;
         }
     }
-    return n < 0 ? -errno : 0;
+    return n < 0 ? file_errno() : 0;
 }
 
 static int cursor_stat(int dir_fd, struct file_cursor *ret)
@@ -194,7 +205,7 @@ static int cursor_stat(int dir_fd, struct file_cursor *ret)
     struct stat st;
 
     if (fstat(dir_fd, &st) < 0)
-        return -errno;
+        return file_errno();
     ret->dev = st.st_dev;
     ret->ino = st.st_ino;
     ret->mtime_ns = st.st_mtim.tv_sec * CLOCK_S + st.st_mtim.tv_nsec;
@@ -202,11 +213,26 @@ static int cursor_stat(int dir_fd, struct file_cursor *ret)
     return 0;
 }
 
+/* Room for the largest cursor, of which only what is used takes memory. Not from the heap, where
+ * blocks of this size that come and go leave holes. */
+static int cursor_map(struct file_cursor *c)
+{
+    void *map = mmap(NULL, CURSOR_MAP, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (map == MAP_FAILED)
+        return file_errno();
+    c->map = map;
+    c->arena = map;
+    c->offsets = (uint32_t *)(void *)((char *)map + CURSOR_ARENA);
+    return 0;
+}
+
 static int cursor_make(int dir_fd, const char *prefix, const struct file_bound *bound,
                        struct file_cursor **ret)
 {
-    struct cursor_build build = {.cursor = mem_zalloc(sizeof(*build.cursor))};
-    struct file_cursor *c = build.cursor;
+    struct file_cursor *c = mem_zalloc(sizeof(*c));
+    struct cursor_build build = {.cursor = c};
 
     atomic_init(&c->refs, 1);
     build.prefix_len = strlen(prefix);
@@ -224,6 +250,8 @@ static int cursor_make(int dir_fd, const char *prefix, const struct file_bound *
     c->wall_ns = clock_wall_ns();
     c->mono_ns = clock_mono_ns();
     int err = cursor_stat(dir_fd, c);
+    if (!err)
+        err = cursor_map(c);
     if (!err)
         err = build_read(&build, dir_fd);
     if (err) {
@@ -277,7 +305,7 @@ static struct file_cursor *cursors_find(struct file_cursors *cursors, const stru
         struct file_cursor *c = cursors->slots[i];
         if (!cursor_serves(c, now, prefix, bound, continuing))
             continue;
-        memmove(&cursors->slots[1], &cursors->slots[0], i * sizeof(c));
+        memmove(&cursors->slots[1], &cursors->slots[0], i * sizeof(struct file_cursor *));
         cursors->slots[0] = c;
         (void)atomic_fetch_add(&c->refs, 1);
         return c;
@@ -309,7 +337,8 @@ static void cursors_keep(struct file_cursors *cursors, struct file_cursor *c)
     LOCK_SCOPE(&cursors->lock);
 
     file_cursor_drop(cursors->slots[FILE_CURSORS - 1]);
-    memmove(&cursors->slots[1], &cursors->slots[0], (FILE_CURSORS - 1) * sizeof(c));
+    memmove(&cursors->slots[1], &cursors->slots[0],
+            (FILE_CURSORS - 1) * sizeof(struct file_cursor *));
     cursors->slots[0] = c;
     (void)atomic_fetch_add(&c->refs, 1);
     for (size_t i = 1; i < FILE_CURSORS && cursors->slots[i]; i++) {

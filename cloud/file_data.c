@@ -20,7 +20,7 @@ int file_write_all(int fd, const void *buf, size_t len, uint64_t off)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return n < 0 ? -errno : -EIO;
+            return n < 0 ? file_errno() : -EIO;
         at += n;
         off += (uint64_t)n;
         len -= (size_t)n;
@@ -37,7 +37,7 @@ ssize_t file_read_some(int fd, void *buf, size_t len, uint64_t off)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return -errno;
+            return file_errno();
         if (n == 0)
             break;
         got += (size_t)n;
@@ -87,7 +87,7 @@ int file_copy_range(int src_fd, uint64_t src_off, int dst_fd, uint64_t dst_off, 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
-            return -errno;
+            return file_errno();
         if (n == 0)
             return -EIO;
         if (n < 0)

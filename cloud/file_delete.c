@@ -48,7 +48,7 @@ static int delete_one(struct file_store *fs, const struct file_path *path,
     case EEXIST:
         return 0;
     default:
-        return -errno;
+        return file_errno();
     }
 }
 
@@ -57,7 +57,7 @@ static void delete_sync(const struct file_path *path, struct store_delete *from,
                         const struct store_delete *to)
 {
     CLEANUP_CLOSE int fd = openat(path->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+    int err = fd < 0 || fsync(fd) < 0 ? file_errno() : 0;
 
     if (err == -ENOENT) /* the directory itself has gone, and everything in it */
         err = 0;

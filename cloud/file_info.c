@@ -29,7 +29,7 @@ int file_info_get(int dir_fd, const char *name, struct file_info *ret)
     int flags = AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH);
 
     if (statx(dir_fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
-        return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
+        return errno == ENOTDIR || errno == ELOOP ? -ENOENT : file_errno();
     *ret = (struct file_info){
         .kind = S_ISREG(stx.stx_mode)   ? FILE_REGULAR
                 : S_ISDIR(stx.stx_mode) ? FILE_DIRECTORY
@@ -80,13 +80,13 @@ bool file_info_matches(const struct file_info *info, const char *if_match)
 
 int file_info_open(int dir_fd, const char *name, struct file_info *info)
 {
-    struct file_info now;
+    struct file_info now = {0};
     /* What was a file at lstat may be a fifo by now: O_NONBLOCK does not wait for its writer. */
     int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     int fd = openat(dir_fd, name, flags | (info->kind == FILE_DIRECTORY ? O_DIRECTORY : 0));
 
     if (fd < 0)
-        return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ? -EAGAIN : -errno;
+        return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ? -EAGAIN : file_errno();
     int err = file_info_get(fd, "", &now);
     if (err == -ENOENT || (!err && now.kind != info->kind))
         err = -EAGAIN;
@@ -115,5 +115,5 @@ int file_stamp_set(int fd, int64_t stamp_ns)
         {.tv_sec = (time_t)(stamp_ns / CLOCK_S), .tv_nsec = (long)(stamp_ns % CLOCK_S)},
     };
 
-    return futimens(fd, times) < 0 ? -errno : 0;
+    return futimens(fd, times) < 0 ? file_errno() : 0;
 }

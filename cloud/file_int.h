@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -195,6 +196,11 @@ void file_object_result(struct store_req *req, const struct file_info *info);
 /* Sets req->error_text and returns err. */
 int file_fail(struct store_req *req, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* errno as a negative number, and never 0: what failed is not taken for a success. */
+static inline int file_errno(void)
+{
+    return errno > 0 ? -errno : -EIO;
+}
 /* An errno of the system as one of those that store.h names. */
 int file_err(int err);
 
@@ -226,6 +232,7 @@ struct file_cursor {
     bool lower_excluded;            /* ... nor equal to it, when set */
     bool complete;                  /* false: the directory has names after the last one here */
     size_t count, arena_size;
+    void *map; /* where arena and offsets are, or NULL: on the heap */
     char *arena;
     uint32_t *offsets; /* of the names in arena, in order */
 };

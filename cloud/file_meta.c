@@ -89,11 +89,11 @@ int file_meta_check(const struct store_meta *meta)
 int file_meta_probe(int dir_fd)
 {
     if (fsetxattr(dir_fd, META_PREFIX "probe", "1", 1, 0) < 0)
-        return -errno;
-    return fremovexattr(dir_fd, META_PREFIX "probe") < 0 ? -errno : 0;
+        return file_errno();
+    return fremovexattr(dir_fd, META_PREFIX "probe") < 0 ? file_errno() : 0;
 }
 
-/* Names of all xattrs, each with its NUL; the caller frees. -errno. */
+/* Names of all xattrs, each with its NUL; the caller frees. file_errno(). */
 static ssize_t meta_list_names(int fd, char **ret)
 {
     char small[1024];
@@ -104,11 +104,11 @@ static ssize_t meta_list_names(int fd, char **ret)
         return len;
     }
     if (errno != ERANGE)
-        return -errno;
+        return file_errno();
     char *names = mem_alloc(META_LIST_MAX);
     len = flistxattr(fd, names, META_LIST_MAX);
     if (len < 0) {
-        int err = -errno;
+        int err = file_errno();
         free(names);
         return err;
     }
@@ -168,7 +168,7 @@ void file_meta_read(struct file_store *fs, int fd, const struct file_info *info,
 
     meta_synthesize(info, ret);
     ssize_t len = fd >= 0 ? meta_list_names(fd, &names) : 0;
-    for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1) {
+    for (ssize_t at = 0; names && at < len; at += (ssize_t)strlen(names + at) + 1) {
         const char *name = names + at;
         if (strncmp(name, META_PREFIX, META_PREFIX_LEN) != 0)
             continue;
@@ -211,7 +211,7 @@ static int meta_set(int fd, const char *name, const char *value)
         return 0;
     if (errno == E2BIG || errno == ERANGE)
         return -EINVAL;
-    return -errno;
+    return file_errno();
 }
 
 /* Removes our xattrs that meta does not have, or that lstat already tells as meta does. */
@@ -220,7 +220,7 @@ static int meta_prune(int fd, const struct store_meta *meta, const struct store_
     CLEANUP_FREE char *names = NULL;
     ssize_t len = meta_list_names(fd, &names);
 
-    for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1) {
+    for (ssize_t at = 0; names && at < len; at += (ssize_t)strlen(names + at) + 1) {
         const char *name = names + at;
         if (strncmp(name, META_PREFIX, META_PREFIX_LEN) != 0)
             continue;
@@ -228,7 +228,7 @@ static int meta_prune(int fd, const struct store_meta *meta, const struct store_
         const char *have = store_meta_get(real, name + META_PREFIX_LEN);
         if ((!want || (have && strcmp(have, want) == 0)) && fremovexattr(fd, name) < 0 &&
             errno != ENODATA)
-            return -errno;
+            return file_errno();
     }
     return len < 0 ? (int)len : 0;
 }

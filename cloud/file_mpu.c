@@ -44,7 +44,7 @@ static int mpu_open(struct file_store *fs, const char *upload_id)
         return -ENOENT;
     (void)snprintf(name, sizeof(name), "m-%s", upload_id);
     int fd = openat(fs->tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? file_errno() : fd;
 }
 
 static int mpu_write_info(int dir_fd, const char *key, const struct store_meta *meta)
@@ -64,9 +64,9 @@ static int mpu_write_info(int dir_fd, const char *key, const struct store_meta *
     }
     CLEANUP_CLOSE int fd = openat(dir_fd, "info", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return -errno;
+        return file_errno();
     int err = file_write_all(fd, info, len, 0);
-    return !err && (fsync(fd) < 0 || fsync(dir_fd) < 0) ? -errno : err;
+    return !err && (fsync(fd) < 0 || fsync(dir_fd) < 0) ? file_errno() : err;
 }
 
 /* The metadata, if the upload is one of this key. */
@@ -74,7 +74,7 @@ static int mpu_read_info(int dir_fd, const char *key, struct store_meta *ret)
 {
     char info[MPU_INFO_MAX + 1];
     CLEANUP_CLOSE int fd = openat(dir_fd, "info", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -errno : file_read_some(fd, info, MPU_INFO_MAX, 0);
+    ssize_t len = fd < 0 ? file_errno() : file_read_some(fd, info, MPU_INFO_MAX, 0);
 
     if (len < 0)
         return (int)len;
@@ -96,15 +96,15 @@ static int mpu_read_info(int dir_fd, const char *key, struct store_meta *ret)
 static int mpu_make(struct file_store *fs, const char *name, const struct store_req *req)
 {
     if (mkdirat(fs->work_fd, name, 0700) < 0)
-        return -errno;
+        return file_errno();
     CLEANUP_CLOSE int fd = openat(fs->work_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd < 0 ? -errno : mpu_write_info(fd, req->key, req->meta);
+    int err = fd < 0 ? file_errno() : mpu_write_info(fd, req->key, req->meta);
     if (!err && renameat(fs->work_fd, name, fs->tmp_fd, name) < 0)
-        err = -errno;
+        err = file_errno();
     if (err)
         (void)file_sweep_remove_dir(fs->work_fd, name);
     else if (fsync(fs->tmp_fd) < 0)
-        err = -errno;
+        err = file_errno();
     return err;
 }
 
@@ -135,11 +135,11 @@ static int mpu_slot_size(int dir_fd, uint64_t len, uint64_t *ret)
     if (len > 0) {
         (void)snprintf(text, sizeof(text), "%" PRIu64, len);
         if (symlinkat(text, dir_fd, "size") < 0 && errno != EEXIST)
-            return -errno;
+            return file_errno();
     }
     ssize_t n = readlinkat(dir_fd, "size", text, sizeof(text) - 1);
     if (n < 0 && errno != ENOENT)
-        return -errno;
+        return file_errno();
     text[n < 0 ? 0 : n] = '\0';
     *ret = strtoull(text, NULL, 10);
     return 0;
@@ -149,7 +149,7 @@ static int mpu_slot_size(int dir_fd, uint64_t len, uint64_t *ret)
 static int mpu_place(int dir_fd, uint32_t number, uint64_t len, uint64_t *ret_off, char *ret_place)
 {
     char name[16] = "data";
-    uint64_t slot;
+    uint64_t slot = 0;
     int err = mpu_slot_size(dir_fd, len, &slot);
 
     if (err)
@@ -159,22 +159,22 @@ static int mpu_place(int dir_fd, uint32_t number, uint64_t len, uint64_t *ret_of
     if (*ret_place == 'f')
         (void)snprintf(name, sizeof(name), "f%" PRIu32, number);
     int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? file_errno() : fd;
 }
 
 /* Forgets an earlier version of the part, for good, before its bytes are overwritten. */
 static int mpu_forget(int dir_fd, const char *record)
 {
     if (unlinkat(dir_fd, record, 0) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    return fsync(dir_fd) < 0 ? -errno : 0;
+        return errno == ENOENT ? 0 : file_errno();
+    return fsync(dir_fd) < 0 ? file_errno() : 0;
 }
 
 /* Stores one part: from req->buf, or from src_fd when that is not -1. */
 static int mpu_store(struct file_store *fs, struct store_req *req, int src_fd, uint64_t len)
 {
-    char record[16], text[STORE_ETAG_MAX + 32], place;
-    uint64_t off;
+    char record[16], text[STORE_ETAG_MAX + 32], place = 0;
+    uint64_t off = 0;
 
     if (req->part_number < 1 || req->part_number > MPU_PART_MAX_NUMBER)
         return file_fail(req, -EINVAL, "part numbers are 1 to %d", MPU_PART_MAX_NUMBER);
@@ -182,25 +182,25 @@ static int mpu_store(struct file_store *fs, struct store_req *req, int src_fd, u
     if (dir_fd < 0)
         return dir_fd;
     if (faccessat(dir_fd, "info", F_OK, 0) < 0)
-        return -errno;
+        return file_errno();
     (void)snprintf(record, sizeof(record), "p%" PRIu32, req->part_number);
     int err = mpu_forget(dir_fd, record);
     CLEANUP_CLOSE int fd = err ? err : mpu_place(dir_fd, req->part_number, len, &off, &place);
     if (fd < 0)
         return fd;
     if (place == 'f' && ftruncate(fd, 0) < 0)
-        return -errno;
+        return file_errno();
     err = src_fd < 0 ? file_write_all(fd, req->buf, len, off)
                      : file_copy_range(src_fd, req->range_off, fd, off, len);
     if (!err && fdatasync(fd) < 0)
-        err = -errno;
+        err = file_errno();
     if (err)
         return err;
     struct store_part *part = &req->ret_part;
     *part = (struct store_part){.number = req->part_number};
     (void)snprintf(part->etag, sizeof(part->etag), "%" PRIx64, (uint64_t)file_stamp_next(fs));
     (void)snprintf(text, sizeof(text), "%s %" PRIu64 " %c", part->etag, len, place);
-    return symlinkat(text, dir_fd, record) < 0 || fsync(dir_fd) < 0 ? -errno : 0;
+    return symlinkat(text, dir_fd, record) < 0 || fsync(dir_fd) < 0 ? file_errno() : 0;
 }
 
 int file_mpu_part(struct file_store *fs, struct store_req *req)
@@ -245,7 +245,7 @@ static int mpu_read_part(int dir_fd, uint32_t number, struct mpu_part *ret)
     (void)snprintf(record, sizeof(record), "p%" PRIu32, number);
     ssize_t n = readlinkat(dir_fd, record, text, sizeof(text) - 1);
     if (n < 0)
-        return errno == ENOENT ? -EINVAL : -errno;
+        return errno == ENOENT ? -EINVAL : file_errno();
     text[n] = '\0';
     char *space = strchr(text, ' '), *end;
     size_t len = space ? (size_t)(space - text) : 0;
@@ -292,7 +292,7 @@ static int mpu_assemble(int dir_fd, const struct store_req *req, uint64_t slot, 
 
     for (size_t i = 0; i < req->part_count; i++) {
         char name[16] = "data";
-        struct mpu_part part;
+        struct mpu_part part = {0};
         uint32_t number = req->parts[i].number;
         int err = mpu_read_part(dir_fd, number, &part);
         if (err)
@@ -301,7 +301,7 @@ static int mpu_assemble(int dir_fd, const struct store_req *req, uint64_t slot, 
             (void)snprintf(name, sizeof(name), "f%" PRIu32, number);
         CLEANUP_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
-            return -errno;
+            return file_errno();
         uint64_t from = part.place == 'f' ? 0 : (number - 1) * slot;
         err = file_copy_range(fd, from, dst_fd, to, part.size);
         if (err)
@@ -316,8 +316,8 @@ static int mpu_assemble(int dir_fd, const struct store_req *req, uint64_t slot, 
 static int mpu_gather(struct file_store *fs, int dir_fd, struct store_req *req,
                       struct file_temp *ret, bool *ret_own)
 {
-    uint64_t slot, total;
-    bool in_place;
+    uint64_t slot = 0, total = 0;
+    bool in_place = false;
     struct file_info info;
 
     int err = mpu_slot_size(dir_fd, 0, &slot);
@@ -328,7 +328,7 @@ static int mpu_gather(struct file_store *fs, int dir_fd, struct store_req *req,
     if (in_place) {
         int fd = openat(dir_fd, "data", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
-            return -errno;
+            return file_errno();
         *ret = (struct file_temp){.fs = fs, .dir_fd = dir_fd, .fd = fd, .name = "data"};
         *ret_own = false;
         err = file_info_get(fd, "", &info);
@@ -348,7 +348,7 @@ static int mpu_remove(struct file_store *fs, int dir_fd, const char *upload_id)
     char name[MPU_ID_LEN + 3];
 
     if ((unlinkat(dir_fd, "info", 0) < 0 && errno != ENOENT) || fsync(dir_fd) < 0)
-        return -errno;
+        return file_errno();
     (void)snprintf(name, sizeof(name), "m-%s", upload_id);
     (void)file_sweep_remove_dir(fs->tmp_fd, name);
     return 0;

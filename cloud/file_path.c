@@ -51,7 +51,7 @@ int file_path_openat(struct file_store *fs, const char *rel, int flags)
     };
     long fd = syscall(SYS_openat2, fs->root_fd, rel[0] ? rel : ".", &how, sizeof(how));
 
-    return fd < 0 ? -errno : (int)fd;
+    return fd < 0 ? file_errno() : (int)fd;
 }
 
 void file_path_split(const char *key, struct file_path *ret, char parent[static STORE_KEY_MAX + 1])
@@ -106,7 +106,7 @@ int file_mkdir_durably(struct file_store *fs, int dir_fd, const char *name, mode
 
     (void)atomic_fetch_add(&fs->mkdirs_unsynced, 1);
     if (mkdirat(dir_fd, name, mode) < 0 || fsync(dir_fd) < 0)
-        err = -errno;
+        err = file_errno();
     (void)atomic_fetch_sub(&fs->mkdirs_unsynced, 1);
     return err;
 }
@@ -132,7 +132,7 @@ static int path_walk(struct file_store *fs, char *parent, bool make)
         char end = at[len];
         at[len] = '\0';
         if (!make)
-            err = fsync(dir) < 0 ? -errno : 0;
+            err = fsync(dir) < 0 ? file_errno() : 0;
         else
             err = file_mkdir_durably(fs, dir, at, 0777);
         at[len] = end;

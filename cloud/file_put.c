@@ -65,7 +65,7 @@ static int put_make_dir(struct file_store *fs, struct store_req *req, const stru
     if (there)
         return 0;
     if (mkdirat(path->dir_fd, path->name, mode) < 0)
-        return errno == EEXIST && req->if_none_match ? -ESTALE : -errno;
+        return errno == EEXIST && req->if_none_match ? -ESTALE : file_errno();
     *ret_made = true;
     return 0;
 }
@@ -106,10 +106,10 @@ static int put_dir(struct file_store *fs, struct store_req *req, const struct st
         CLEANUP_CLOSE int fd =
             openat(path.dir_fd, path.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || fsync(fd) < 0)
-            err = -errno;
+            err = file_errno();
     }
     if (made && fsync(path.dir_fd) < 0 && !err)
-        err = -errno;
+        err = file_errno();
     (void)atomic_fetch_sub(&fs->mkdirs_unsynced, 1);
     return err == -ENOENT ? -EAGAIN : err; /* removed again meanwhile */
 }

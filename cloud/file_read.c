@@ -66,7 +66,7 @@ static int read_symlink(const struct file_path *path, struct store_req *req)
     ssize_t n = readlinkat(path->dir_fd, path->name, target, sizeof(target));
 
     if (n < 0)
-        return errno == EINVAL ? -EAGAIN : -errno;
+        return errno == EINVAL ? -EAGAIN : file_errno();
     req->got = read_clip((uint64_t)n, req->range_off, req->range_len);
     if (req->got > 0)
         memcpy(req->buf, target + req->range_off, req->got);

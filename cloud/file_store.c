@@ -211,7 +211,7 @@ static int open_path(const char *url, char **ret, struct store_error *reterr)
     *ret = realpath(path, NULL);
     if (*ret)
         return 0;
-    int err = -errno;
+    int err = file_errno();
     if (err == -ENOENT)
         return open_fail(reterr, err, "%.300s: the directory %.150s does not exist", url, path);
     if (err == -ENOTDIR)
@@ -234,7 +234,7 @@ static int open_root(struct file_store *fs, const char *url, const char *path,
     if (fs->root_fd < 0 && errno == ENOTDIR)
         return open_fail(reterr, -ENOTDIR, "%.300s: %.150s is not a directory", url, path);
     if (fs->root_fd < 0 || faccessat(fs->root_fd, ".", X_OK, AT_EACCESS) < 0)
-        return open_fail(reterr, -errno, "%.300s: cannot open %.100s: %s", url, path,
+        return open_fail(reterr, file_errno(), "%.300s: cannot open %.100s: %s", url, path,
                          strerrordesc_np(errno));
     CLEANUP_CLOSE int probe = file_path_openat(fs, "", O_RDONLY | O_DIRECTORY);
     if (probe < 0)

@@ -30,7 +30,7 @@ static int sweep_open_dir(int dir_fd, const char *name)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? file_errno() : fd;
 }
 
 /* Calls fn for each name in the directory; fn may remove it. */
@@ -41,8 +41,8 @@ static int sweep_each(int dir_fd, void (*fn)(int dir_fd, const char *name))
     struct dirent *entry;
 
     if (!dir)
-        return fd < 0 ? fd : -errno;
-    while ((entry = readdir(dir))) {
+        return fd < 0 ? fd : file_errno();
+    while ((entry = readdir(dir))) { // NOLINT(concurrency-mt-unsafe): a DIR of our own
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             fn(dir_fd, entry->d_name);
     }
@@ -70,7 +70,7 @@ int file_sweep_remove_dir(int dir_fd, const char *name)
         return fd;
     int err = sweep_each(fd, sweep_unlink);
     if (!err && unlinkat(dir_fd, name, AT_REMOVEDIR) < 0)
-        err = -errno;
+        err = file_errno();
     return err;
 }
 
@@ -99,14 +99,17 @@ static int sweep_make_work(struct file_store *fs)
     file_random_id(id);
     (void)snprintf(fs->work_name, sizeof(fs->work_name), "w-%s", id);
     if (mkdirat(fs->tmp_fd, fs->work_name, 0700) < 0)
-        return -errno;
+        return file_errno();
     int fd = sweep_open_dir(fs->tmp_fd, fs->work_name);
     if (fd < 0)
         return fd;
+    int err = 0;
     if (flock(fd, LOCK_EX) < 0 || fstat(fd, &opened) < 0 ||
-        fstatat(fs->tmp_fd, fs->work_name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
-        there.st_ino != opened.st_ino) {
-        int err = errno ? -errno : -ENOENT;
+        fstatat(fs->tmp_fd, fs->work_name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+        err = file_errno();
+    else if (there.st_ino != opened.st_ino)
+        err = -ENOENT;
+    if (err) {
         (void)close(fd);
         return err;
     }
@@ -120,7 +123,7 @@ int file_sweep_open(struct file_store *fs)
 
     for (int tries = 0; err == -ENOENT && tries < 16; tries++) {
         if (mkdirat(fs->root_fd, FILE_TMP_DIR, 0700) < 0 && errno != EEXIST)
-            return -errno;
+            return file_errno();
         fs->tmp_fd = file_path_openat(fs, FILE_TMP_DIR, O_RDONLY | O_DIRECTORY);
         err = fs->tmp_fd < 0 ? fs->tmp_fd : sweep_make_work(fs);
         if (err && fs->tmp_fd >= 0) {

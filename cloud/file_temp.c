@@ -28,7 +28,7 @@ int file_temp_make(struct file_store *fs, struct file_temp *ret)
     ret->fd = openat(ret->dir_fd, ret->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (ret->fd < 0) {
         ret->name[0] = '\0';
-        return -errno;
+        return file_errno();
     }
     return 0;
 }
@@ -38,7 +38,7 @@ int file_temp_symlink(struct file_store *fs, const char *target, struct file_tem
     temp_name(fs, ret);
     if (symlinkat(target, ret->dir_fd, ret->name) < 0) {
         ret->name[0] = '\0';
-        return -errno;
+        return file_errno();
     }
     return 0;
 }
@@ -66,7 +66,7 @@ static int temp_finish(struct file_temp *temp, const struct store_meta *meta, st
     if (!err && meta)
         err = file_meta_write(temp->fs, temp->fd, meta);
     if (!err && fsync(temp->fd) < 0)
-        err = -errno;
+        err = file_errno();
     if (!err)
         err = file_info_get(temp->fd, "", ret);
     return err;
@@ -78,10 +78,10 @@ static int temp_rename_new(const struct file_temp *temp, const struct file_path 
     if (renameat2(temp->dir_fd, temp->name, path->dir_fd, path->name, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
-        return errno == EEXIST ? -ESTALE : -errno;
+        return errno == EEXIST ? -ESTALE : file_errno();
     if (linkat(temp->dir_fd, temp->name, path->dir_fd, path->name, 0) < 0)
-        return errno == EEXIST ? -ESTALE : -errno;
-    return unlinkat(temp->dir_fd, temp->name, 0) < 0 ? -errno : 0;
+        return errno == EEXIST ? -ESTALE : file_errno();
+    return unlinkat(temp->dir_fd, temp->name, 0) < 0 ? file_errno() : 0;
 }
 
 static int temp_move(struct file_temp *temp, const struct file_path *path, struct store_req *req)
@@ -101,7 +101,7 @@ static int temp_move(struct file_temp *temp, const struct file_path *path, struc
     if (req->if_none_match)
         return temp_rename_new(temp, path);
     if (renameat(temp->dir_fd, temp->name, path->dir_fd, path->name) < 0)
-        return -errno;
+        return file_errno();
     return 0;
 }
 
@@ -121,7 +121,7 @@ int file_temp_publish(struct file_temp *temp, struct store_req *req, const struc
             continue;
         temp->name[0] = '\0';
         if (fsync(path.dir_fd) < 0)
-            return -errno;
+            return file_errno();
         file_object_result(req, &info);
         return 0;
     }
