@@ -52,7 +52,6 @@ static int apply_wal_grew(void *arg, sqlite3 *sql, const char *name, int pages)
 int db_apply_open(struct db *db, struct db_error *reterr)
 {
     struct db_writer *writer = &db->writer;
-    const char *doing = "cannot be set up for writing";
 
     int rc = db_sqlite_exec(writer->sql, "PRAGMA synchronous = FULL;"
                                          "PRAGMA journal_size_limit = 67108864");
@@ -61,8 +60,7 @@ int db_apply_open(struct db *db, struct db_error *reterr)
         writer->param_counts[i] = sqlite3_bind_parameter_count(writer->stmts[i]);
     }
     if (rc != SQLITE_OK)
-        return db_fail(reterr, db_sqlite_errno(writer->sql, rc), "database %s: %s: %s", db->path,
-                       doing, sqlite3_errmsg(writer->sql));
+        return db_sqlite_fail(writer->sql, rc, "cannot be set up for writing", reterr);
     (void)sqlite3_wal_hook(writer->sql, apply_wal_grew, writer); /* also ends autocheckpoint */
     writer->untrimmed = REPLY_SLACK; /* an earlier run may have left that many too many */
     return 0;

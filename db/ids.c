@@ -28,7 +28,7 @@ int db_ids_load(struct db *db)
     }
     atomic_store(&db->id_next, limit);
     atomic_store(&db->id_limit, limit);
-    atomic_store(&db->id_wanted, true); /* the writer's first work */
+    atomic_store(&db->id_wanted, true); /* db_writer_begin does */
     return 0;
 }
 

@@ -140,6 +140,8 @@ struct db {
 int db_sqlite_errno(sqlite3 *sql, int rc); /* negative errno of a result code */
 int db_fail(struct db_error *reterr, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The errno of a result code, with a sentence: "database PATH DOING: WHY". */
+int db_sqlite_fail(sqlite3 *sql, int rc, const char *doing, struct db_error *reterr);
 int db_sqlite_open(const char *path, int flags, int cache_kib, sqlite3 **ret);
 int db_sqlite_exec(sqlite3 *sql, const char *text);                        /* a result code */
 int db_sqlite_int(sqlite3 *sql, const char *text, int64_t *ret);           /* a result code */
@@ -168,6 +170,8 @@ int db_apply(struct db_writer *writer, const struct db_txn *txn); /* a result co
 int db_apply_trim(struct db_writer *writer); /* replies that are too many; a result code */
 
 /* writer.c */
+/* Before the thread runs: reserves the first ids, and shows that the database can be written. */
+int db_writer_begin(struct db *db, struct db_error *reterr);
 void *db_writer_main(void *db);
 
 /* ids.c */

@@ -51,8 +51,7 @@ static int open_wal(struct db *db, struct db_error *reterr)
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc != SQLITE_ROW)
-        err = db_fail(reterr, db_sqlite_errno(sql, rc), "database %s: its log cannot be opened: %s",
-                      db->path, sqlite3_errmsg(sql));
+        err = db_sqlite_fail(sql, rc, "cannot be written", reterr);
     else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
         err =
             db_fail(reterr, -ENOTSUP,
@@ -70,7 +69,8 @@ static int open_prepare(struct db *db, struct db_error *reterr)
 
     int err = db_sqlite_open(db->path, SQLITE_OPEN_READWRITE, DB_WRITE_CACHE_KIB, &db->writer.sql);
     if (err)
-        return db_fail(reterr, err, "database %s cannot be opened: %s", db->path,
+        return db_fail(reterr, err, "database %s %s: %s", db->path,
+                       err == -EUCLEAN ? "is damaged or not a database" : "cannot be opened",
                        strerrordesc_np(-err));
     sql = db->writer.sql;
     err = db_schema_migrate(sql, db_migrations, db_migration_count, reterr);
@@ -91,7 +91,7 @@ static int open_prepare(struct db *db, struct db_error *reterr)
     if (err)
         return db_fail(reterr, err, "database %s: its id counter cannot be read: %s", db->path,
                        strerrordesc_np(-err));
-    return 0;
+    return db_writer_begin(db, reterr);
 }
 
 static void open_free(struct db *db)

@@ -44,17 +44,6 @@ const struct db_migration db_migrations[] = {
 const size_t db_migration_count = sizeof(db_migrations) / sizeof(db_migrations[0]);
 _Static_assert(DB_APPLICATION_ID == 1346455884, "the same number in the first migration");
 
-static int schema_fail(sqlite3 *sql, int rc, const char *doing, struct db_error *reterr)
-{
-    int err = db_sqlite_errno(sql, rc);
-
-    if (err == -EUCLEAN)
-        return db_fail(reterr, err, "database %s is damaged or not a database: %s",
-                       sqlite3_db_filename(sql, "main"), sqlite3_errmsg(sql));
-    return db_fail(reterr, err, "database %s: %s: %s", sqlite3_db_filename(sql, "main"), doing,
-                   err == -EIO ? sqlite3_errmsg(sql) : strerrordesc_np(-err));
-}
-
 static int migrate_one(sqlite3 *sql, const struct db_migration *migration)
 {
     char version[64];
@@ -82,7 +71,7 @@ int db_schema_migrate(sqlite3 *sql, const struct db_migration *migrations, size_
     if (rc == SQLITE_OK)
         rc = db_sqlite_int(sql, "SELECT count(*) FROM sqlite_master", &tables);
     if (rc != SQLITE_OK)
-        return schema_fail(sql, rc, "cannot be read", reterr);
+        return db_sqlite_fail(sql, rc, "cannot be read", reterr);
     if (tables > 0 && application != DB_APPLICATION_ID)
         return db_fail(reterr, -EUCLEAN, "database %s was not made by pailfs",
                        sqlite3_db_filename(sql, "main"));
@@ -97,7 +86,7 @@ int db_schema_migrate(sqlite3 *sql, const struct db_migration *migrations, size_
             continue;
         rc = migrate_one(sql, &migrations[i]);
         if (rc != SQLITE_OK) {
-            int err = schema_fail(sql, rc, "cannot be brought to its new version", reterr);
+            int err = db_sqlite_fail(sql, rc, "cannot be brought to its new version", reterr);
             (void)db_sqlite_exec(sql, "ROLLBACK");
             return err;
         }
@@ -123,7 +112,7 @@ int db_schema_check(sqlite3 *sql, int64_t deadline_ns, struct db_error *reterr)
         err = db_fail(reterr, -EUCLEAN, "database %s is damaged: %s",
                       sqlite3_db_filename(sql, "main"), sqlite3_column_text(stmt, 0));
     else if (rc != SQLITE_ROW && (rc & 0xff) != SQLITE_INTERRUPT)
-        err = schema_fail(sql, rc, "cannot be checked", reterr);
+        err = db_sqlite_fail(sql, rc, "cannot be checked", reterr);
     (void)sqlite3_finalize(stmt);
     sqlite3_progress_handler(sql, 0, NULL, NULL);
     return err;

@@ -46,6 +46,19 @@ int db_fail(struct db_error *reterr, int err, const char *fmt, ...)
     return err;
 }
 
+int db_sqlite_fail(sqlite3 *sql, int rc, const char *doing, struct db_error *reterr)
+{
+    int err = db_sqlite_errno(sql, rc);
+    const char *path = sqlite3_db_filename(sql, "main");
+
+    if (err == -EUCLEAN)
+        return db_fail(reterr, err, "database %s is damaged or not a database: %s", path,
+                       sqlite3_errmsg(sql));
+    return db_fail(reterr, err, "database %s %s: %s%s", path, doing,
+                   err == -EIO ? sqlite3_errmsg(sql) : strerrordesc_np(-err),
+                   err == -ENOSPC ? "; free some space there" : "");
+}
+
 int db_sqlite_open(const char *path, int flags, int cache_kib, sqlite3 **ret)
 {
     char pragma[64];

@@ -68,6 +68,19 @@ static int writer_commit(struct db *db, const struct db_txn_list *group, uint64_
     return SQLITE_OK;
 }
 
+int db_writer_begin(struct db *db, struct db_error *reterr)
+{
+    struct db_txn_list none = STAILQ_HEAD_INITIALIZER(none);
+    uint64_t id_limit = 0;
+
+    int rc = writer_commit(db, &none, &id_limit);
+    if (rc != SQLITE_OK)
+        return db_sqlite_fail(db->writer.sql, rc, "cannot be written", reterr);
+    LOCK_SCOPE(&db->lock);
+    db_ids_grown(db, id_limit);
+    return 0;
+}
+
 static void writer_checkpoint(struct db_writer *writer, int mode)
 {
     /* A checkpoint that fails loses nothing: the log keeps what it has, and it is tried again. */
