@@ -1,12 +1,15 @@
 /* Submitting: order, durability and its announcement, ids, readers at the same time, a full disk,
  * and kill -9 in the middle. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -272,6 +275,58 @@ static void test_full_disk(void **state)
     (void)signal(SIGXFSZ, SIG_DFL);
 }
 
+/* The same on a file system of 4 MiB that another file fills. A child in a mount namespace of its
+ * own; 77 = may not mount. */
+static int small_disk(const char *dir)
+{
+    struct fixture f = {.db = NULL};
+    char filler[128], block[4096] = {0};
+
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("tmpfs", dir, "tmpfs", 0, "size=4m,mode=700"))
+        return 77;
+    strcpy(f.dir, dir);
+    fixture_reopen(&f);
+    fixture_wait(&f, submit_number(f.db, "n", 1));
+    (void)snprintf(filler, sizeof(filler), "%s/filler", dir);
+    int fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, block, sizeof(block)) > 0)
+        ;
+    (void)close(fd);
+    uint64_t seq = 0;
+    for (uint64_t n = 2; n < 1000; n++)
+        seq = submit_number(f.db, n % 2 ? "odd" : "even", n);
+    for (int i = 0; i < 300; i++) {
+        struct db_txn *txn = db_txn_new(f.db);
+        db_meta_put(txn, "large", block, sizeof(block));
+        fixture_put_file(txn, 100 + (uint64_t)i, 5000 + (uint64_t)i, 20, "same");
+        db_meta_put(txn, i % 2 ? "odd large" : "even large", block, sizeof(block));
+        seq = db_submit(f.db, txn);
+    }
+    bool waited = db_wait(f.db, seq, clock_mono_ns() + CLOCK_S) == -EAGAIN;
+    bool readable = get_number(f.db, "n") == 1;
+    (void)unlink(filler);
+    bool written = db_wait(f.db, seq, clock_mono_ns() + 30 * CLOCK_S) == 0;
+    written = written && get_number(f.db, "odd") == 999;
+    db_close(f.db);
+    return waited && readable && written ? 0 : 1;
+}
+
+static void test_small_disk(void **state)
+{
+    struct fixture *f = *state;
+    int status;
+
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(small_disk(f->dir));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* Told to stop while the disk is full: it ends, in time, and says what is lost. */
 static void test_close_on_full_disk(void **state)
 {
@@ -401,6 +456,7 @@ int main(void)
         TEST(test_readers),
         TEST(test_full_disk),
         TEST(test_close_on_full_disk),
+        cmocka_unit_test_setup_teardown(test_small_disk, fixture_setup_dir, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_kill, fixture_setup_dir, fixture_teardown),
     };
 
