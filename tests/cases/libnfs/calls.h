@@ -46,18 +46,17 @@ void rig_free(struct rig *rig);
 /* Restarts the server and connects again. */
 void rig_restart(struct rig *rig, int sig);
 
-enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8 };
 sattr3 attr_none(void);
 sattr3 attr_mode(uint32_t mode);
 sattr3 attr_size(uint64_t size);
 sattr3 attr_owner(uint32_t uid, uint32_t gid);
 
-nfsstat3 nfs_getattr(struct conn *c, const struct fh *fh, fattr3 *ret);
-nfsstat3 nfs_setattr(struct conn *c, const struct fh *fh, const sattr3 *set, const nfstime3 *guard,
-                     struct wcc *ret);
-nfsstat3 nfs_lookup(struct conn *c, const struct fh *dir, const char *name, struct node *ret);
-nfsstat3 nfs_access(struct conn *c, const struct fh *fh, uint32_t mask, uint32_t *ret);
-nfsstat3 nfs_readlink(struct conn *c, const struct fh *fh, const char **ret);
+nfsstat3 v3_getattr(struct conn *c, const struct fh *fh, fattr3 *ret);
+nfsstat3 v3_setattr(struct conn *c, const struct fh *fh, const sattr3 *set, const nfstime3 *guard,
+                    struct wcc *ret);
+nfsstat3 v3_lookup(struct conn *c, const struct fh *dir, const char *name, struct node *ret);
+nfsstat3 v3_access(struct conn *c, const struct fh *fh, uint32_t mask, uint32_t *ret);
+nfsstat3 v3_readlink(struct conn *c, const struct fh *fh, const char **ret);
 
 struct read_result {
     uint32_t count;
@@ -65,45 +64,47 @@ struct read_result {
     const char *data;
     fattr3 attr;
 };
-nfsstat3 nfs_read(struct conn *c, const struct fh *fh, uint64_t off, uint32_t count,
-                  struct read_result *ret);
+nfsstat3 v3_read(struct conn *c, const struct fh *fh, uint64_t off, uint32_t count,
+                 struct read_result *ret);
 struct write_result {
     uint32_t count;
     stable_how committed;
     char verf[8];
     struct wcc wcc;
 };
-nfsstat3 nfs_write(struct conn *c, const struct fh *fh, uint64_t off, const void *data,
-                   uint32_t len, stable_how stable, struct write_result *ret);
-nfsstat3 nfs_create(struct conn *c, const struct fh *dir, const char *name, createmode3 mode,
-                    const sattr3 *set, struct node *ret, struct wcc *ret_wcc);
-nfsstat3 nfs_create_exclusive(struct conn *c, const struct fh *dir, const char *name,
-                              const char verf[8], struct node *ret);
-nfsstat3 nfs_mkdir(struct conn *c, const struct fh *dir, const char *name, const sattr3 *set,
-                   struct node *ret, struct wcc *ret_wcc);
-nfsstat3 nfs_symlink(struct conn *c, const struct fh *dir, const char *name, const char *target,
-                     struct node *ret, struct wcc *ret_wcc);
-nfsstat3 nfs_mknod(struct conn *c, const struct fh *dir, const char *name, ftype3 type);
-nfsstat3 nfs_remove(struct conn *c, const struct fh *dir, const char *name, struct wcc *ret_wcc);
-nfsstat3 nfs_rmdir(struct conn *c, const struct fh *dir, const char *name, struct wcc *ret_wcc);
-nfsstat3 nfs_rename(struct conn *c, const struct fh *from, const char *from_name,
-                    const struct fh *to, const char *to_name, struct wcc *ret_from,
-                    struct wcc *ret_to);
-nfsstat3 nfs_link(struct conn *c, const struct fh *fh, const struct fh *dir, const char *name);
-nfsstat3 nfs_readdir(struct conn *c, const struct fh *dir, uint64_t cookie, const char verf[8],
-                     uint32_t count, READDIR3resok *ret);
-nfsstat3 nfs_readdirplus(struct conn *c, const struct fh *dir, uint64_t cookie, const char verf[8],
-                         uint32_t dircount, uint32_t maxcount, READDIRPLUS3resok *ret);
-nfsstat3 nfs_fsstat(struct conn *c, const struct fh *fh, FSSTAT3resok *ret);
-nfsstat3 nfs_fsinfo(struct conn *c, const struct fh *fh, FSINFO3resok *ret);
-nfsstat3 nfs_pathconf(struct conn *c, const struct fh *fh, PATHCONF3resok *ret);
-nfsstat3 nfs_commit(struct conn *c, const struct fh *fh, uint64_t off, uint32_t count,
-                    char ret_verf[8], struct wcc *ret_wcc);
+nfsstat3 v3_write(struct conn *c, const struct fh *fh, uint64_t off, const void *data, uint32_t len,
+                  stable_how stable, struct write_result *ret);
+nfsstat3 v3_create(struct conn *c, const struct fh *dir, const char *name, createmode3 mode,
+                   const sattr3 *set, struct node *ret, struct wcc *ret_wcc);
+nfsstat3 v3_create_exclusive(struct conn *c, const struct fh *dir, const char *name,
+                             const char verf[8], struct node *ret);
+nfsstat3 v3_mkdir(struct conn *c, const struct fh *dir, const char *name, const sattr3 *set,
+                  struct node *ret, struct wcc *ret_wcc);
+nfsstat3 v3_symlink(struct conn *c, const struct fh *dir, const char *name, const char *target,
+                    struct node *ret, struct wcc *ret_wcc);
+nfsstat3 v3_mknod(struct conn *c, const struct fh *dir, const char *name, ftype3 type);
+nfsstat3 v3_remove(struct conn *c, const struct fh *dir, const char *name, struct wcc *ret_wcc);
+nfsstat3 v3_rmdir(struct conn *c, const struct fh *dir, const char *name, struct wcc *ret_wcc);
+nfsstat3 v3_rename(struct conn *c, const struct fh *from, const char *from_name,
+                   const struct fh *to, const char *to_name, struct wcc *ret_from,
+                   struct wcc *ret_to);
+nfsstat3 v3_link(struct conn *c, const struct fh *fh, const struct fh *dir, const char *name);
+nfsstat3 v3_readdir(struct conn *c, const struct fh *dir, uint64_t cookie, const char verf[8],
+                    uint32_t count, READDIR3resok *ret);
+nfsstat3 v3_readdirplus(struct conn *c, const struct fh *dir, uint64_t cookie, const char verf[8],
+                        uint32_t dircount, uint32_t maxcount, READDIRPLUS3resok *ret);
+nfsstat3 v3_fsstat(struct conn *c, const struct fh *fh, FSSTAT3resok *ret);
+nfsstat3 v3_fsinfo(struct conn *c, const struct fh *fh, FSINFO3resok *ret);
+nfsstat3 v3_pathconf(struct conn *c, const struct fh *fh, PATHCONF3resok *ret);
+nfsstat3 v3_commit(struct conn *c, const struct fh *fh, uint64_t off, uint32_t count,
+                   char ret_verf[8], struct wcc *ret_wcc);
 
 /* Shorthands that must succeed. */
 struct node make_file(struct conn *c, const struct fh *dir, const char *name, const char *text);
 struct node make_dir(struct conn *c, const struct fh *dir, const char *name);
 struct node find(struct conn *c, const struct fh *dir, const char *name);
+/* find()'s handle; valid until the next call but seven. */
+const struct fh *fh_at(struct conn *c, const struct fh *dir, const char *name);
 fattr3 attr_of(struct conn *c, const struct fh *fh);
 void assert_text(struct conn *c, const struct fh *fh, const char *want);
 bool same_fh(const struct fh *a, const struct fh *b);

@@ -12,10 +12,10 @@ struct node make_file(struct conn *c, const struct fh *dir, const char *name, co
     sattr3 set = attr_mode(0644);
     uint32_t len = (uint32_t)strlen(text);
 
-    assert_ok(nfs_create(c, dir, name, GUARDED, &set, &node, NULL));
+    assert_ok(v3_create(c, dir, name, GUARDED, &set, &node, NULL));
     if (len > 0)
-        assert_ok(nfs_write(c, &node.fh, 0, text, len, FILE_SYNC, NULL));
-    assert_ok(nfs_getattr(c, &node.fh, &node.attr));
+        assert_ok(v3_write(c, &node.fh, 0, text, len, FILE_SYNC, NULL));
+    assert_ok(v3_getattr(c, &node.fh, &node.attr));
     assert_int_equal(node.attr.size, len);
     return node;
 }
@@ -25,7 +25,7 @@ struct node make_dir(struct conn *c, const struct fh *dir, const char *name)
     struct node node;
     sattr3 set = attr_mode(0755);
 
-    assert_ok(nfs_mkdir(c, dir, name, &set, &node, NULL));
+    assert_ok(v3_mkdir(c, dir, name, &set, &node, NULL));
     return node;
 }
 
@@ -33,15 +33,25 @@ struct node find(struct conn *c, const struct fh *dir, const char *name)
 {
     struct node node;
 
-    assert_ok(nfs_lookup(c, dir, name, &node));
+    assert_ok(v3_lookup(c, dir, name, &node));
     return node;
+}
+
+const struct fh *fh_at(struct conn *c, const struct fh *dir, const char *name)
+{
+    static struct fh ring[8];
+    static unsigned turn;
+    struct fh *fh = &ring[turn++ % 8];
+
+    *fh = find(c, dir, name).fh;
+    return fh;
 }
 
 fattr3 attr_of(struct conn *c, const struct fh *fh)
 {
     fattr3 attr;
 
-    assert_ok(nfs_getattr(c, fh, &attr));
+    assert_ok(v3_getattr(c, fh, &attr));
     return attr;
 }
 
@@ -49,7 +59,7 @@ void assert_text(struct conn *c, const struct fh *fh, const char *want)
 {
     struct read_result got;
 
-    assert_ok(nfs_read(c, fh, 0, 1 << 16, &got));
+    assert_ok(v3_read(c, fh, 0, 1 << 16, &got));
     assert_true(got.eof);
     assert_int_equal(got.count, strlen(want));
     assert_memory_equal(got.data, want, got.count);

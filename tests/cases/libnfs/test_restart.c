@@ -1,0 +1,366 @@
+/* What outlives the server: handles, verifiers, acknowledged data, and answers to be given again.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+
+static const char *const no_squash[] = {"--squash", "none", NULL};
+static const int both[] = {SIGTERM, SIGKILL};
+
+static struct rig *started(void)
+{
+    return rig_new(no_squash);
+}
+
+static void handles_are_for_life(void **state)
+{
+    struct rig *rig = started();
+    struct node dir = make_dir(rig->conn, &rig->root, "d"),
+                file = make_file(rig->conn, &dir.fh, "f", "text"), link;
+    struct node gone = make_file(rig->conn, &rig->root, "gone", "");
+    struct fh root;
+
+    (void)state;
+    assert_ok(v3_symlink(rig->conn, &dir.fh, "l", "target", &link, NULL));
+    assert_ok(v3_remove(rig->conn, &rig->root, "gone", NULL));
+    for (int i = 0; i < 4; i++) {
+        const char *target;
+        rig_restart(rig, both[i % 2]);
+        root = rig_mount(rig->conn, "/bucket");
+        assert_true(same_fh(&root, &rig->root));
+        assert_int_equal(attr_of(rig->conn, &dir.fh).fileid, dir.attr.fileid);
+        assert_int_equal(attr_of(rig->conn, &file.fh).fileid, file.attr.fileid);
+        assert_text(rig->conn, &file.fh, "text");
+        assert_ok(v3_readlink(rig->conn, &link.fh, &target));
+        assert_string_equal(target, "target");
+        assert_status(v3_getattr(rig->conn, &gone.fh, NULL), NFS3ERR_STALE);
+        assert_true(same_fh(fh_at(rig->conn, &dir.fh, i < 2 ? "f" : "g"), &file.fh));
+        if (i == 1)
+            assert_ok(v3_rename(rig->conn, &dir.fh, "f", &dir.fh, "g", NULL, NULL));
+    }
+    rig_free(rig);
+}
+
+static void attributes_survive(void **state)
+{
+    struct rig *rig = started();
+    struct node file = make_file(rig->conn, &rig->root, "f", "text"),
+                dir = make_dir(rig->conn, &rig->root, "d");
+    sattr3 set = attr_owner(12, 34);
+    fattr3 before, after;
+
+    (void)state;
+    set.mode.set_it = 1;
+    set.mode.set_mode3_u.mode = 0751;
+    set.mtime.set_it = SET_TO_CLIENT_TIME;
+    set.mtime.set_mtime_u.mtime = (nfstime3){123456, 789};
+    assert_ok(v3_setattr(rig->conn, &file.fh, &set, NULL, NULL));
+    assert_ok(v3_setattr(rig->conn, &dir.fh, &set, NULL, NULL));
+    before = attr_of(rig->conn, &file.fh);
+    for (int i = 0; i < 2; i++) {
+        rig_restart(rig, both[1 - i]);
+        after = attr_of(rig->conn, &file.fh);
+        assert_int_equal(after.mode, 0751);
+        assert_int_equal(after.uid, 12);
+        assert_int_equal(after.gid, 34);
+        assert_int_equal(after.size, 4);
+        assert_true(same_time(after.mtime, before.mtime));
+        assert_true(same_time(after.ctime, before.ctime));
+        assert_int_equal(attr_of(rig->conn, &dir.fh).mode, 0751);
+        assert_int_equal(attr_of(rig->conn, &dir.fh).uid, 12);
+    }
+    rig_free(rig);
+}
+
+static void exclusive_verifier_survives(void **state)
+{
+    struct rig *rig = started();
+    static const char verf[8] = "\x11\x22\x33\x44\x55\x66\x77\x88";
+    struct node first, again;
+
+    (void)state;
+    assert_ok(v3_create_exclusive(rig->conn, &rig->root, "f", verf, &first));
+    for (int i = 0; i < 2; i++) {
+        rig_restart(rig, both[1 - i]);
+        assert_ok(v3_create_exclusive(rig->conn, &rig->root, "f", verf, &again));
+        assert_true(same_fh(&first.fh, &again.fh));
+        assert_status(v3_create_exclusive(rig->conn, &rig->root, "f", "otherone", NULL),
+                      NFS3ERR_EXIST);
+    }
+    rig_free(rig);
+}
+
+static void write_verifier_changes(void **state)
+{
+    struct rig *rig = started();
+    struct node file = make_file(rig->conn, &rig->root, "f", "");
+    struct write_result wrote;
+    char verf[3][8];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_ok(v3_write(rig->conn, &file.fh, 0, "x", 1, UNSTABLE, &wrote));
+        assert_ok(v3_commit(rig->conn, &file.fh, 0, 0, verf[i], NULL));
+        assert_memory_equal(verf[i], wrote.verf, 8);
+        for (int k = 0; k < i; k++)
+            assert_memory_not_equal(verf[i], verf[k], 8);
+        if (i < 2)
+            rig_restart(rig, both[1 - i]);
+    }
+    rig_free(rig);
+}
+
+static void acknowledged_is_durable(void **state)
+{
+    struct rig *rig = started();
+    struct node dir = make_dir(rig->conn, &rig->root, "d"), file, stable;
+    char *text;
+    sattr3 size = attr_size(6);
+
+    (void)state;
+    file = make_file(rig->conn, &dir.fh, "committed", "");
+    assert_ok(v3_write(rig->conn, &file.fh, 0, "committed", 9, UNSTABLE, NULL));
+    assert_ok(v3_commit(rig->conn, &file.fh, 0, 0, NULL, NULL));
+    stable = make_file(rig->conn, &dir.fh, "stable", "stable text");
+    assert_ok(v3_setattr(rig->conn, &stable.fh, &size, NULL, NULL));
+    (void)make_file(rig->conn, &dir.fh, "empty", "");
+    assert_ok(v3_rename(rig->conn, &dir.fh, "empty", &rig->root, "moved", NULL, NULL));
+    rig_restart(rig, SIGKILL);
+    assert_text(rig->conn, &file.fh, "committed");
+    assert_text(rig->conn, &stable.fh, "stable");
+    (void)find(rig->conn, &rig->root, "moved");
+    assert_status(v3_lookup(rig->conn, &dir.fh, "empty", NULL), NFS3ERR_NOENT);
+    text = server_bucket_text(rig->server, "d/committed", "committed");
+    assert_string_equal(text, "committed");
+    free(text);
+    text = server_bucket_text(rig->server, "d/stable", "stable");
+    assert_string_equal(text, "stable");
+    free(text);
+    rig_free(rig);
+}
+
+/* A file in the bucket, changed in the middle and killed before the upload: base and change meet.
+ */
+static void changes_over_a_base_survive(void **state)
+{
+    static const char *const slow[] = {"--squash", "none", "--quiet-time", "1h", NULL};
+    struct rig *rig = started();
+    struct node file = make_file(rig->conn, &rig->root, "f", "0123456789");
+    sattr3 size = attr_size(12);
+    struct read_result got;
+
+    (void)state;
+    free(server_bucket_text(rig->server, "f", "0123456789"));
+    (void)server_stop(rig->server, SIGTERM);
+    conn_close(rig->conn);
+    for (int i = 2; slow[i]; i++)
+        rig->server->args[rig->server->arg_count++] = strdup(slow[i]);
+    server_start(rig->server);
+    rig->conn = conn_open(rig->server);
+    assert_ok(v3_write(rig->conn, &file.fh, 3, "abc", 3, FILE_SYNC, NULL));
+    assert_ok(v3_setattr(rig->conn, &file.fh, &size, NULL, NULL));
+    rig_restart(rig, SIGKILL);
+    assert_ok(v3_read(rig->conn, &file.fh, 0, 100, &got));
+    assert_int_equal(got.count, 12);
+    assert_memory_equal(got.data, "012abc6789\0\0", 12);
+    rig_free(rig);
+}
+
+static void removed_stays_removed(void **state)
+{
+    struct rig *rig = started();
+    struct node file = make_file(rig->conn, &rig->root, "f", "text"),
+                dir = make_dir(rig->conn, &rig->root, "d");
+
+    (void)state;
+    free(server_bucket_text(rig->server, "f", "text"));
+    assert_ok(v3_remove(rig->conn, &rig->root, "f", NULL));
+    assert_ok(v3_rmdir(rig->conn, &rig->root, "d", NULL));
+    rig_restart(rig, SIGKILL);
+    assert_status(v3_lookup(rig->conn, &rig->root, "f", NULL), NFS3ERR_NOENT);
+    assert_status(v3_lookup(rig->conn, &rig->root, "d", NULL), NFS3ERR_NOENT);
+    assert_status(v3_getattr(rig->conn, &file.fh, NULL), NFS3ERR_STALE);
+    assert_status(v3_getattr(rig->conn, &dir.fh, NULL), NFS3ERR_STALE);
+    free(server_bucket_text(rig->server, "f", ""));
+    rig_restart(rig, SIGTERM);
+    assert_status(v3_lookup(rig->conn, &rig->root, "f", NULL), NFS3ERR_NOENT);
+    rig_free(rig);
+}
+
+/* ---- retransmissions ---- */
+
+/* Sends these very bytes and returns the reply's body as a copy. */
+static struct bytes send_again(struct conn *c, const struct bytes *call)
+{
+    struct reply reply;
+    struct bytes copy;
+
+    conn_send(c, call->data, call->len);
+    assert_true(conn_recv(c, &reply));
+    assert_int_equal(reply.stat, MSG_ACCEPTED);
+    assert_int_equal(reply.accept, SUCCESS);
+    copy.len = reply.bytes.len;
+    copy.data = malloc(copy.len);
+    memcpy(copy.data, reply.bytes.data, copy.len);
+    return copy;
+}
+
+/* The call and its first reply. */
+struct sent {
+    struct bytes call, reply;
+};
+
+static void check_again(struct conn *c, const struct sent *sent)
+{
+    struct bytes reply = send_again(c, &sent->call);
+
+    assert_int_equal(reply.len, sent->reply.len);
+    assert_memory_equal(reply.data, sent->reply.data, reply.len);
+    free(reply.data);
+}
+
+static struct sent send_first(struct conn *c, uint32_t proc, zdrproc_t filter, const void *args)
+{
+    struct sent sent;
+
+    sent.call = call_encode(c, ++c->xid, NFS_PROG, 3, proc, filter, args);
+    sent.reply = send_again(c, &sent.call);
+    assert_memory_equal(sent.reply.data + 24, "\0\0\0\0", 4); /* NFS3_OK */
+    return sent;
+}
+
+enum { SENT = 7 };
+
+/* One of each kind that must not be done twice. */
+static void send_all(struct rig *rig, struct sent *sent)
+{
+    struct conn *c = rig->conn;
+    struct node file = make_file(c, &rig->root, "guarded", "text");
+    CREATE3args create = {.where = dirop(&rig->root, "created"), .how = {.mode = GUARDED}};
+    MKDIR3args mkdir = {.where = dirop(&rig->root, "made")};
+    SYMLINK3args symlink = {.where = dirop(&rig->root, "linked")};
+    REMOVE3args remove = {.object = dirop(&rig->root, "to-remove")};
+    RMDIR3args rmdir = {.object = dirop(&rig->root, "to-rmdir")};
+    RENAME3args rename = {.from = dirop(&rig->root, "to-rename"),
+                          .to = dirop(&rig->root, "renamed")};
+    SETATTR3args setattr = {.object = fh_arg(&file.fh), .new_attributes = attr_mode(0600)};
+
+    setattr.guard.check = 1;
+    setattr.guard.sattrguard3_u.obj_ctime = file.attr.ctime;
+    symlink.symlink.symlink_data = (char[]){"target"};
+    (void)make_file(c, &rig->root, "to-remove", "");
+    (void)make_dir(c, &rig->root, "to-rmdir");
+    (void)make_file(c, &rig->root, "to-rename", "");
+    sent[0] = send_first(c, P_CREATE, FILTER(zdr_CREATE3args), &create);
+    sent[1] = send_first(c, P_MKDIR, FILTER(zdr_MKDIR3args), &mkdir);
+    sent[2] = send_first(c, P_SYMLINK, FILTER(zdr_SYMLINK3args), &symlink);
+    sent[3] = send_first(c, P_REMOVE, FILTER(zdr_REMOVE3args), &remove);
+    sent[4] = send_first(c, P_RMDIR, FILTER(zdr_RMDIR3args), &rmdir);
+    sent[5] = send_first(c, P_RENAME, FILTER(zdr_RENAME3args), &rename);
+    sent[6] = send_first(c, P_SETATTR, FILTER(zdr_SETATTR3args), &setattr);
+}
+
+static void retransmissions_get_the_first_reply(void **state)
+{
+    struct rig *rig = started();
+    struct sent sent[SENT];
+    struct conn *other;
+
+    (void)state;
+    send_all(rig, sent);
+    for (int i = 0; i < SENT; i++)
+        check_again(rig->conn, &sent[i]);
+    other = conn_open(rig->server); /* a client that reconnects has another port */
+    for (int i = 0; i < SENT; i++)
+        check_again(other, &sent[i]);
+    conn_close(other);
+    /* Nothing was done twice: what has come since is untouched. */
+    (void)make_file(rig->conn, &rig->root, "to-remove", "new");
+    check_again(rig->conn, &sent[3]);
+    (void)find(rig->conn, &rig->root, "to-remove");
+    for (int i = 0; i < 2; i++) {
+        rig_restart(rig, both[1 - i]);
+        for (int k = 0; k < SENT; k++)
+            check_again(rig->conn, &sent[k]);
+        (void)find(rig->conn, &rig->root, "to-remove");
+    }
+    for (int i = 0; i < SENT; i++) {
+        free(sent[i].call.data);
+        free(sent[i].reply.data);
+    }
+    rig_free(rig);
+}
+
+static void same_xid_of_another_request_is_another(void **state)
+{
+    struct rig *rig = started();
+    struct fh *root = &rig->root;
+    struct conn *c = rig->conn;
+
+    (void)state;
+    (void)make_file(c, root, "a", "");
+    (void)make_file(c, root, "b", "");
+    assert_ok(v3_remove(c, root, "a", NULL));
+    c->xid--; /* used again for another name */
+    assert_ok(v3_remove(c, root, "b", NULL));
+    assert_status(v3_lookup(c, root, "b", NULL), NFS3ERR_NOENT);
+    c->xid--;
+    assert_status(v3_lookup(c, root, "a", NULL), NFS3ERR_NOENT);
+    c->xid--; /* for another procedure */
+    (void)make_dir(c, root, "a");
+    rig_free(rig);
+}
+
+/* The same REMOVE many times at once on two connections: each reply that comes is OK. */
+static void duplicates_under_way_are_one(void **state)
+{
+    struct rig *rig = started();
+    struct conn *other = conn_open(rig->server);
+    REMOVE3args args = {.object = dirop(&rig->root, "f")};
+    struct bytes call;
+    struct reply reply;
+
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        REMOVE3res res = {0};
+        (void)make_file(rig->conn, &rig->root, "f", "");
+        call = call_encode(rig->conn, ++rig->conn->xid, NFS_PROG, 3, P_REMOVE,
+                           FILTER(zdr_REMOVE3args), &args);
+        conn_send(rig->conn, call.data, call.len);
+        conn_send(other, call.data, call.len);
+        conn_send(other, call.data, call.len);
+        free(call.data);
+        /* The reply may go to the newest place the request came from: ask until it is known. */
+        assert_true(conn_recv(other, &reply));
+        reply_decode(other, &reply, FILTER(zdr_REMOVE3res), &res);
+        assert_status(res.status, NFS3_OK);
+        conn_close(other); /* whatever else was on its way to it */
+        other = conn_open(rig->server);
+        conn_close(rig->conn);
+        rig->conn = conn_open(rig->server);
+    }
+    conn_close(other);
+    rig_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(handles_are_for_life),
+        cmocka_unit_test(attributes_survive),
+        cmocka_unit_test(exclusive_verifier_survives),
+        cmocka_unit_test(write_verifier_changes),
+        cmocka_unit_test(acknowledged_is_durable),
+        cmocka_unit_test(changes_over_a_base_survive),
+        cmocka_unit_test(removed_stays_removed),
+        cmocka_unit_test(retransmissions_get_the_first_reply),
+        cmocka_unit_test(same_xid_of_another_request_is_another),
+        cmocka_unit_test(duplicates_under_way_are_one),
+    };
+
+    rig_init(argc, argv);
+    return cmocka_run_group_tests_name("restart", tests, NULL, NULL);
+}
