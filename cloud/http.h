@@ -87,6 +87,7 @@ struct http_request {
      */
     int err;
     bool maybe_sent; /* the server may have seen the request */
+    bool resent;     /* libcurl sent it twice: the kept connection that it first took was dead */
     int status;
     struct http_header *headers_in;
     size_t header_count;

@@ -16,6 +16,7 @@ struct http_transfer {
     struct http_request *req;
     size_t sent, text_room, header_bytes;
     bool overflow, expecting, continued;
+    unsigned sends;   /* how often libcurl began to send the request */
     int64_t moved_ns; /* when bytes were last seen to move, */
     curl_off_t moved; /* and how many had moved */
     struct http_timer stall;

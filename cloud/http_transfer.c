@@ -28,7 +28,7 @@ void http_request_clear(struct http_request *req)
     req->text = NULL;
     req->header_count = req->recv_got = req->text_len = 0;
     req->err = req->status = 0;
-    req->maybe_sent = false;
+    req->maybe_sent = req->resent = false;
     req->error[0] = '\0';
 }
 
@@ -141,6 +141,18 @@ static int on_seek(void *ctx, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+static int on_prereq(void *ctx, char *peer, char *local, int peer_port, int local_port)
+{
+    struct http_transfer *transfer = ctx;
+
+    (void)peer;
+    (void)local;
+    (void)peer_port;
+    (void)local_port;
+    transfer->sends++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static void setup_connection(const struct http_engine *engine, CURL *easy)
 {
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -202,6 +214,8 @@ static void setup_request(struct http_transfer *transfer)
     (void)curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
     (void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
     (void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_prereq);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 }
 
 static struct http_transfer *transfer_take(struct http_engine *engine)
@@ -289,6 +303,7 @@ void http_transfer_result(struct http_transfer *transfer, CURLcode code)
     req->status = (int)status;
     req->err = result_errno(transfer, code);
     req->maybe_sent = result_maybe_sent(code);
+    req->resent = transfer->sends > 1;
     if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) {
         curl_off_t connected = 0;
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);

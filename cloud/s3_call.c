@@ -35,7 +35,7 @@ struct s3_call *s3_call_new(struct s3 *s3, struct store_req *req, const char *me
     call->req = req;
     call->method = method;
     call->key = key ? mem_printf("%s%s", s3->addr.prefix, key) : NULL;
-    call->stall_ns = S3_STALL_READ_NS;
+    call->stall_ns = s3->stall_read_ns;
     if (req) {
         call->prio = (unsigned)req->prio;
         call->deadline_ns = req->deadline_ns;
@@ -400,6 +400,7 @@ static void call_http_done(struct http_request *http)
     struct s3_judgement judgement = call_judge(call);
 
     call->attempts++;
+    call->ambiguous |= http->resent;
     if (judgement.err == 0) {
         call_end(call, 0);
         return;

@@ -225,7 +225,7 @@ static void batch_start(struct delete_job *job)
     s3_call_query(call, "delete", "");
     call->ctx = job;
     call->error_in_200 = true;
-    call->stall_ns = S3_STALL_WRITE_NS;
+    call->stall_ns = call->s3->stall_write_ns;
     call->parse = batch_parse;
     s3_call_start(call, batch_done);
 }

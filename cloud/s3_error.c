@@ -30,6 +30,7 @@ static const struct code_row code_table[] = {
     {"InvalidToken", {S3_FAIL, -EACCES}},
     {"TokenRefreshRequired", {S3_FAIL, -EACCES}},
     {"InvalidAccessKeyId", {S3_FAIL, -EACCES}},
+    {"XAdminUserNotFound", {S3_FAIL, -EACCES}}, /* versitygw's word, with a 404 */
     {"SignatureDoesNotMatch", {S3_FAIL, -EACCES}},
     {"InvalidObjectState", {S3_FAIL, -EACCES}}, /* archived: to be restored first */
     /* try later */

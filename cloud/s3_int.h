@@ -87,8 +87,8 @@ struct s3 {
     struct retry_budget budget;
     struct store_caps caps;  /* constant once open */
     uint64_t copy_part_size; /* bytes per part of a large COPY */
-    int64_t
-        reach_deadline_ns; /* while opening: give up by then if nothing can be reached. Else 0 */
+    int64_t stall_read_ns, stall_write_ns;
+    int64_t reach_deadline_ns; /* while opening: by then something must be reached. Else 0 */
 
     /* Learned while running. */
     atomic_bool list_v1;         /* ListObjectsV2 is not known */

@@ -171,6 +171,8 @@ static void open_caps(struct s3 *s3, bool read_only)
         .writable = !read_only,
     };
     s3->copy_part_size = 256 * MIB;
+    s3->stall_read_ns = S3_STALL_READ_NS;
+    s3->stall_write_ns = S3_STALL_WRITE_NS;
 }
 
 static int open_engine(struct s3 *s3, const struct store_config *config, struct store_error *reterr)

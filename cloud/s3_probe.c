@@ -38,7 +38,7 @@ static int reach_fail(const struct s3 *s3, int err, const char *text, struct sto
 
     if (strstr(text, "NoSuchBucket") || err == -ENOENT)
         why = "the bucket does not exist";
-    else if (strstr(text, "InvalidAccessKeyId"))
+    else if (strstr(text, "InvalidAccessKeyId") || strstr(text, "UserNotFound"))
         why = "the store does not know the access key";
     else if (strstr(text, "SignatureDoesNotMatch"))
         why = "the secret key does not belong to the access key";

@@ -114,7 +114,7 @@ static void put_send(struct s3 *s3, struct store_req *req)
     s3_meta_send(call, req->meta);
     s3_conditions_send(call);
     body_send(call, req, NULL);
-    call->stall_ns = S3_STALL_WRITE_NS;
+    call->stall_ns = call->s3->stall_write_ns;
     call->parse = put_parse;
     s3_call_start(call, put_done);
 }
@@ -312,7 +312,7 @@ void s3_mpu_part_start(struct s3 *s3, struct store_req *req)
     struct s3_call *call = part_call(s3, req);
 
     body_send(call, req, req->ret_part.checksum);
-    call->stall_ns = S3_STALL_WRITE_NS;
+    call->stall_ns = call->s3->stall_write_ns;
     call->parse = part_parse;
     s3_call_start(call, s3_call_finish);
 }
