@@ -29,6 +29,7 @@ enum {
     DB_GROUP_OPS = 20000,       /* operations after which a group takes no more transactions */
     DB_BUSY_MS = 5000,          /* wait for another process that holds the file (a backup tool) */
     DB_CHECK_MS = 2000,         /* longest integrity check at start */
+    DB_CHECK_PAGES = 65536,     /* pages of a database up to which it checks the large tables */
     DB_ID_FIRST = 16,
     DB_ID_BLOCK = 65536,
     DB_CHUNK_ROWS = 128, /* rows read at once before their callbacks run */

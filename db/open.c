@@ -2,7 +2,7 @@
  * Opening and closing the database.
  *
  * After an unclean end (its log file is still there) the database is looked over for damage, for
- * DB_CHECK_MS at most: SQLite recovers by itself from a crash, the check is for disks that lied,
+ * DB_CHECK_MS or so: SQLite recovers by itself from a crash, the check is for disks that lied,
  * and must not hold up a restart. Damage elsewhere is found when the damaged page is read.
  */
 #include <errno.h>

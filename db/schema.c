@@ -99,13 +99,14 @@ static int check_expired(void *deadline_ns)
     return clock_mono_ns() > *(const int64_t *)deadline_ns;
 }
 
-int db_schema_check(sqlite3 *sql, int64_t deadline_ns, struct db_error *reterr)
+static int check_table(sqlite3 *sql, const char *table, struct db_error *reterr)
 {
     sqlite3_stmt *stmt = NULL;
+    char pragma[64];
     int err = 0;
 
-    sqlite3_progress_handler(sql, 10000, check_expired, &deadline_ns);
-    int rc = sqlite3_prepare_v2(sql, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+    (void)snprintf(pragma, sizeof(pragma), "PRAGMA quick_check('%s')", table);
+    int rc = sqlite3_prepare_v2(sql, pragma, -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
@@ -114,6 +115,27 @@ int db_schema_check(sqlite3 *sql, int64_t deadline_ns, struct db_error *reterr)
     else if (rc != SQLITE_ROW && (rc & 0xff) != SQLITE_INTERRUPT)
         err = db_sqlite_fail(sql, rc, "cannot be checked", reterr);
     (void)sqlite3_finalize(stmt);
+    return err;
+}
+
+int db_schema_check(sqlite3 *sql, int64_t deadline_ns, struct db_error *reterr)
+{
+    /* First what only the database knows; the last two are large, and a listing finds them again.
+     */
+    static const char *const tables[] = {"meta",   "volume", "intent", "redirect",
+                                         "extent", "reply",  "inode",  "dirent"};
+    enum { TABLES = sizeof(tables) / sizeof(tables[0]), LARGE_FROM = 6 };
+    int64_t pages = 0;
+    int err = 0;
+
+    if (db_sqlite_int(sql, "PRAGMA page_count", &pages) != SQLITE_OK)
+        pages = 0;
+    sqlite3_progress_handler(sql, 10000, check_expired, &deadline_ns);
+    /* Within one table older versions of SQLite do not look at the clock: the size limits it too.
+     */
+    for (int i = 0; err == 0 && i < TABLES && !check_expired(&deadline_ns); i++)
+        if (i < LARGE_FROM || pages <= DB_CHECK_PAGES)
+            err = check_table(sql, tables[i], reterr);
     sqlite3_progress_handler(sql, 0, NULL, NULL);
     return err;
 }
