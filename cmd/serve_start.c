@@ -179,6 +179,22 @@ static int listen_all(struct serve *s, struct cmd_error *reterr)
     return 0;
 }
 
+/* fs_on_durable: fs goes on writing while and after nfsd goes. */
+static void tell_durable(void *ctx, uint64_t seq)
+{
+    struct serve *s = ctx;
+
+    LOCK_SCOPE(&s->durable_mutex);
+    if (s->durable_nfsd)
+        nfsd_durable(s->durable_nfsd, seq);
+}
+
+static void set_durable(struct serve *s, struct nfsd *nfsd)
+{
+    LOCK_SCOPE(&s->durable_mutex);
+    s->durable_nfsd = nfsd;
+}
+
 /* Replies kept by an earlier run, durability, and the threads: clients are let in at the end. */
 static int run_all(struct serve *s, struct cmd_error *reterr)
 {
@@ -189,7 +205,8 @@ static int run_all(struct serve *s, struct cmd_error *reterr)
     if (err)
         return cmd_error_set(reterr, err, "%s: cannot read the kept replies: %s",
                              s->options->state_dir, strerrordesc_np(-err));
-    fs_on_durable(s->fs, nfsd_durable, s->nfsd);
+    set_durable(s, s->nfsd);
+    fs_on_durable(s->fs, tell_durable, s);
     err = fs_run(s->fs, &fs_error);
     if (err)
         return cmd_error_set(reterr, err, "%s", fs_error.text);
@@ -202,6 +219,7 @@ static int run_all(struct serve *s, struct cmd_error *reterr)
 int serve_start(struct serve *serve, const struct serve_options *options, struct cmd_error *reterr)
 {
     *serve = (struct serve){.options = options};
+    (void)pthread_mutex_init(&serve->durable_mutex, NULL);
     serve->exports = export_table_new();
     serve->mounts = mount_list_new();
     int err = start_fs(serve, reterr);
@@ -238,13 +256,17 @@ void serve_stop(struct serve *serve)
     if (serve->started && !nfsd_drain(serve->nfsd, deadline_ns))
         log_event(LOG_WARN, "drain_incomplete", "note=%s",
                   LOG_Q("some clients did not get their answer and will ask again"));
-    nfsd_free(serve->nfsd);
-    portmap_free(serve->portmap);
+    set_durable(serve, NULL);
+    if (serve->nfsd)
+        nfsd_stop(serve->nfsd);
     if (serve->fs) {
         fs_stop(serve->fs, deadline_ns, &left);
         if (serve->started)
             log_left(&left);
     }
+    nfsd_free(serve->nfsd); /* fs called nfsd_durable until it was stopped */
+    portmap_free(serve->portmap);
     export_table_free(serve->exports);
     mount_list_free(serve->mounts);
+    (void)pthread_mutex_destroy(&serve->durable_mutex);
 }
