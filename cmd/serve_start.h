@@ -1,6 +1,8 @@
 /* Everything that "pailfs serve" holds while it serves, and how it comes up and goes down. */
 #pragma once
 
+#include <pthread.h>
+
 #include "cmd/serve_options.h"
 #include "fs/fs.h"
 #include "nfsd/export.h"
@@ -23,6 +25,10 @@ struct serve {
     struct nfsd_program programs[SERVE_PROGRAMS]; /* NFS first, then MOUNT */
     struct portmap_entry entries[SERVE_PORTMAP_ENTRIES];
     bool started;
+
+    pthread_mutex_t
+        durable_mutex;         /* protects durable_nfsd; taken alone, but for nfsd's own locks */
+    struct nfsd *durable_nfsd; /* whom to tell what is durable; NULL once it is going */
 };
 
 /* Brings everything up, letting clients in last. On failure a sentence, and serve_stop frees what

@@ -110,13 +110,13 @@ static void test_values(void **state)
     serve_options_clear(&o);
 
     assert_int_equal(parse("s3://a --endpoint http://127.0.0.1:1 --region r --profile p "
-                           "--path-style --ca-file f --no-verify-tls --unsigned",
+                           "--path-style --ca-file /dev/null --no-verify-tls --unsigned",
                            buf, &o, &error),
                      0);
     assert_string_equal(o.store.endpoint, "http://127.0.0.1:1");
     assert_string_equal(o.store.region, "r");
     assert_string_equal(o.store.profile, "p");
-    assert_string_equal(o.store.ca_file, "f");
+    assert_string_equal(o.store.ca_file, "/dev/null");
     assert_true(o.store.path_style && o.store.no_verify && o.store.unsigned_requests);
     assert_false(o.store.virtual_style);
     serve_options_clear(&o);
@@ -177,6 +177,7 @@ static void test_refusals(void **state)
         {"--request-deadline 1ms s3://a", "expected at least 100ms"},
         {"--log-level loud s3://a", "expected error, warn, info or debug"},
         {"--endpoint minio:9000 s3://a", "expected a URL"},
+        {"--ca-file /nonexistent/pem s3://a", "expected a PEM file that can be read"},
         {"--path-style --virtual-style s3://a", "exclude each other"},
         {"media", "media: expected a URL"},
         {"s3://", "expected the name of a bucket"},
