@@ -154,7 +154,7 @@ class Case:
     def __exit__(self, kind, error, trace):
         if kind is not None and not issubclass(kind, SystemExit):
             print(f"FAILED: {error}" if kind is Failed else f"FAILED: {kind.__name__}: {error}", flush=True)
-            for process in self.processes:
+            for process in {process.log: process for process in self.processes}.values():  # the last of each name
                 print(f"--- {process.name}: {'running' if process.alive() else process.child.returncode}; last lines of "
                       f"{process.log}\n{process.tail(25)}", flush=True)
         try:

@@ -23,6 +23,7 @@ class Pailfs:
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         env.update(self.store.env)
+        env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.process = self.case.process("pailfs", self.argv, env)
         self.process.ready(lambda: kit.port_open(kit.HOST, self.port), "listens")
         return self
@@ -32,9 +33,10 @@ class Pailfs:
         return self.process.pid
 
     def kill(self):
+        kit.check(self.process.alive(), "pailfs had ended by itself")
         self.process.stop(signal.SIGKILL)
 
-    def stop(self, limit=120):
+    def stop(self, limit=250):
         """SIGTERM: everything has to be in the store afterwards."""
         kit.equal(self.process.stop(signal.SIGTERM, limit), 0, "exit status of pailfs after SIGTERM")
         for word in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "ThreadSanitizer"):
