@@ -15,6 +15,7 @@ int cmd_error_set(struct cmd_error *error, int err, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not know va_start here */
     (void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
     va_end(ap);
     return err;

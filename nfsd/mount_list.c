@@ -42,25 +42,25 @@ static void drop_entry(struct mount_list *list, struct mount_entry *entry)
     free(entry);
 }
 
-void mount_list_free(struct mount_list *list)
-{
-    if (!list)
-        return;
-    while (!TAILQ_EMPTY(&list->entries))
-        drop_entry(list, TAILQ_FIRST(&list->entries));
-    (void)pthread_mutex_destroy(&list->mutex);
-    free(list);
-}
-
+/* NULL matches all. */
 static void remove_matching(struct mount_list *list, const char *host, const char *path)
 {
     struct mount_entry *entry, *next;
 
     for (entry = TAILQ_FIRST(&list->entries); entry; entry = next) {
         next = TAILQ_NEXT(entry, link);
-        if (strcmp(entry->host, host) == 0 && (!path || strcmp(entry->path, path) == 0))
+        if ((!host || strcmp(entry->host, host) == 0) && (!path || strcmp(entry->path, path) == 0))
             drop_entry(list, entry);
     }
+}
+
+void mount_list_free(struct mount_list *list)
+{
+    if (!list)
+        return;
+    remove_matching(list, NULL, NULL);
+    (void)pthread_mutex_destroy(&list->mutex);
+    free(list);
 }
 
 void mount_list_add(struct mount_list *list, const char *host, const char *path)

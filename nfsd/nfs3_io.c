@@ -8,8 +8,8 @@
 
 _Static_assert((int)FS_DATA_IOV_MAX <= (int)RPC_REFS_MAX, "a reply can refer to all of one read");
 _Static_assert((int)FS_IO_MAX == (int)XDR_DATA_MAX, "one READ or WRITE is one call of fs");
-_Static_assert((int)FS_VERF_SIZE == NFS3_WRITEVERFSIZE && (int)FS_VERF_SIZE == NFS3_CREATEVERFSIZE,
-               "verifiers are passed whole");
+_Static_assert((int)FS_VERF_SIZE == NFS3_WRITEVERFSIZE, "verifiers are passed whole");
+_Static_assert((int)FS_VERF_SIZE == NFS3_CREATEVERFSIZE, "verifiers are passed whole");
 
 /* Hands the references over to the reply. */
 static void read_attach(struct rpc_call *rpc, struct fs_data *data, nfs_payload *payload)

@@ -217,7 +217,8 @@ static void test_help(void **state)
     assert_non_null(strstr(text, "usage: pailfs serve"));
     assert_non_null(strstr(text, "  -l, --listen ADDR"));
     assert_non_null(strstr(text, "      --unsigned"));
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+    char *rest = text, *line;
+    while ((line = strsep(&rest, "\n")))
         assert_true(strlen(line) <= 90);
     free(text);
 }
