@@ -178,9 +178,9 @@ struct conn *call_release(struct call *call)
     return conn;
 }
 
-/* The end of a run that is not to be repeated. flush: send now; otherwise who reads the connection
- * does, after the batch. */
-static void finish(struct call *call, bool flush)
+/* The end of a run that is not to be repeated. Sends now, but on the connection batch (NULL =
+ * none), whose reader does that after all it has read. */
+static void finish(struct call *call, const struct conn *batch)
 {
     struct conn *conn;
 
@@ -192,7 +192,7 @@ static void finish(struct call *call, bool flush)
     if (call->hold_seq && reactor_hold(call->reactor, call))
         return;
     conn = call_release(call);
-    if (conn && flush)
+    if (conn && conn != batch) /* also when a retransmission has moved the call meanwhile */
         conn_flush(conn);
     if (conn)
         conn_unref(conn);
@@ -203,15 +203,15 @@ void call_work(struct call *call)
     call_reset(call);
     call->pub.nowait = false;
     run(call);
-    finish(call, true);
+    finish(call, NULL);
 }
 
-static void run_first(struct call *call)
+static void run_first(struct call *call, const struct conn *batch)
 {
     call->pub.nowait = true;
     run(call);
     if (!call->would_block) {
-        finish(call, false);
+        finish(call, batch);
         return;
     }
     atomic_fetch_add_explicit(&call->nfsd->handed_over, 1, memory_order_relaxed);
@@ -220,7 +220,7 @@ static void run_first(struct call *call)
         return;
     call_reset(call);
     call_reply_accepted(call, SYSTEM_ERR, 0, 0);
-    finish(call, false);
+    finish(call, batch);
 }
 
 /* The program of the call, or NULL after having replied. */
@@ -262,7 +262,7 @@ static void make_key(struct call *call)
 }
 
 /* False: the call is a retransmission that has been dealt with. */
-static bool begin_once(struct call *call)
+static bool begin_once(struct call *call, const struct conn *batch)
 {
     struct drc_reply *reply;
     const void *bytes;
@@ -282,7 +282,7 @@ static bool begin_once(struct call *call)
     bytes = drc_reply_data(reply, &len);
     call_reply_bytes(call, bytes, len);
     drc_reply_unref(reply);
-    finish(call, false);
+    finish(call, batch);
     return false;
 }
 
@@ -326,6 +326,7 @@ static bool check_header(struct call *call, enum rpc_verdict verdict)
 bool call_start(struct call *call)
 {
     const struct listener *listener = call->udp ? call->udp : call->conn->listener;
+    const struct conn *batch = call->conn;
     struct rpc_header header;
     enum rpc_verdict verdict = rpc_header_parse(call->rec.data, call->rec.len, &header);
 
@@ -337,13 +338,13 @@ bool call_start(struct call *call)
     if (check_header(call, verdict))
         call->program = find_program(call, listener->programs, listener->program_count);
     if (!call->program) {
-        finish(call, false);
+        finish(call, batch);
         return true;
     }
     call->pub.ctx = call->program->ctx;
     if (call->pub.proc < 64 && (call->program->once >> call->pub.proc & 1) && !call->pub.udp &&
-        !begin_once(call))
+        !begin_once(call, batch))
         return true;
-    run_first(call);
+    run_first(call, batch);
     return true;
 }
