@@ -241,6 +241,8 @@ static int append_finish(struct stage *stage, struct stage_segment *segment, uin
             segment->dirty = true;
             TAILQ_INSERT_TAIL(&stage->dirty, segment, dirty_list);
         }
+        if (segment->size - segment->written_back >= STAGE_WRITEBACK)
+            stage_reap_later(stage, segment, 0);
     } else {
         segment_unref(stage, segment, pos, len);
     }

@@ -28,6 +28,7 @@
 
 enum {
     STAGE_PAGE = 4096,         /* holes are punched in units of this */
+    STAGE_WRITEBACK = 8 << 20, /* bytes after which writing back is begun ahead of a sync */
     STAGE_OPEN_MAX = 128,      /* segment files that stay open without being in use */
     STAGE_FAILURES_MAX = 256,  /* remembered one by one; then the oldest melt into one */
     STAGE_REAP_DELAY_MS = 500, /* dead ranges are gathered so long before they are punched */
@@ -50,6 +51,7 @@ struct stage_segment {
     uint64_t id;
     int fd; /* -1 while it is not needed */
     uint64_t size, live;
+    uint64_t written_back; /* writing back has begun up to here */
     uint32_t pins;
     bool dirty;   /* in stage->dirty: has written bytes that no sync has begun on */
     bool failed;  /* a sync of it failed */

@@ -69,6 +69,22 @@ static void reap_holes(struct stage *stage, struct stage_segment *segment)
     stage_segment_unpin(stage, segment);
 }
 
+/* Begins to write back what was appended, so that the sync of a small file does not wait for all of
+ * a large one. With the lock held, which is let go while the disk works. */
+static void reap_write_back(struct stage *stage, struct stage_segment *segment)
+{
+    uint64_t from = segment->written_back, to = segment->size;
+
+    if (to - from < STAGE_WRITEBACK || !segment->dirty || stage_segment_pin(stage, segment))
+        return;
+    segment->written_back = to;
+    int fd = segment->fd;
+    (void)pthread_mutex_unlock(&stage->lock);
+    (void)sync_file_range(fd, (off_t)from, (off_t)(to - from), SYNC_FILE_RANGE_WRITE);
+    (void)pthread_mutex_lock(&stage->lock);
+    stage_segment_unpin(stage, segment);
+}
+
 /* With the lock held, which is let go while the disk works. */
 static void reap_remove(struct stage *stage, struct stage_segment *segment)
 {
@@ -90,10 +106,12 @@ static void reap_segment(struct stage *stage, struct stage_segment *segment)
 {
     TAILQ_REMOVE(&stage->reap, segment, reap_list);
     segment->reaping = false;
-    if (segment->live > 0)
+    if (segment->live > 0) {
+        reap_write_back(stage, segment);
         reap_holes(stage, segment);
-    else if (segment->pins == 0 && segment->size > 0)
+    } else if (segment->pins == 0 && segment->size > 0) {
         reap_remove(stage, segment);
+    }
     /* Otherwise it is in use: when its last pin goes, it is noted again. */
 }
 
