@@ -37,7 +37,8 @@ struct fault_server {
 static const struct fault_step no_step = {
     .match = "", .status = "418 I am a teapot", .body = "the script has no step for this"};
 
-static const struct fault_step *step_take(struct fault_server *server, const char *head)
+/* A copy: the script may be another one by the time the answer is out. */
+static struct fault_step step_take(struct fault_server *server, const char *head)
 {
     const struct fault_step *step = NULL;
 
@@ -52,8 +53,9 @@ static const struct fault_step *step_take(struct fault_server *server, const cha
             step = s;
         }
     }
+    struct fault_step copy = step ? *step : no_step;
     (void)pthread_mutex_unlock(&server->lock);
-    return step ? step : &no_step;
+    return copy;
 }
 
 static void send_all(int fd, const char *data, size_t len)
@@ -134,9 +136,9 @@ static void *connection_main(void *arg)
     bool more = true, reset = false;
 
     while (more && request_read(connection->fd, head)) {
-        const struct fault_step *step = step_take(connection->server, head);
-        more = step_play(connection->fd, step, strncmp(head, "HEAD ", 5) == 0);
-        reset = step->reset;
+        struct fault_step step = step_take(connection->server, head);
+        more = step_play(connection->fd, &step, strncmp(head, "HEAD ", 5) == 0);
+        reset = step.reset;
     }
     if (reset) {
         struct linger linger = {.l_onoff = 1};
