@@ -34,12 +34,9 @@ static void singles_run(struct delete_job *job);
 static void job_finish(struct delete_job *job)
 {
     struct store_req *req = job->req;
-    int err = 0;
 
-    for (size_t i = 0; i < req->delete_count && err == 0; i++)
-        err = req->deletes[i].err;
-    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", err ? job->error_text : "");
-    req->err = err;
+    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", job->error_text);
+    req->err = 0;
     free(job->batch);
     free(job->single);
     free(job);
@@ -236,6 +233,11 @@ static bool fits_batch(const struct delete_job *job, const struct store_delete *
            s3_xml_key_writable(del->key);
 }
 
+static bool key_possible(const struct s3 *s3, const char *key)
+{
+    return *key && strlen(s3->addr.prefix) + strlen(key) <= STORE_KEY_MAX;
+}
+
 static void job_run(struct http_post *post)
 {
     struct delete_job *job =
@@ -246,6 +248,8 @@ static void job_run(struct http_post *post)
     job->single = mem_array(req->delete_count, sizeof(size_t));
     for (size_t i = 0; i < req->delete_count; i++) {
         req->deletes[i].err = 0;
+        if (!key_possible(job->s3, req->deletes[i].key))
+            continue; /* it is not there */
         if (fits_batch(job, &req->deletes[i]))
             job->batch[job->batch_count++] = i;
         else

@@ -26,12 +26,11 @@ static int submit_check_key(const struct s3 *s3, const char *key)
 
 static int submit_check(const struct s3 *s3, const struct store_req *req)
 {
-    int err = req->op == STORE_LIST ? 0 : submit_check_key(s3, req->key);
+    bool keyless = req->op == STORE_LIST || req->op == STORE_DELETE;
+    int err = keyless ? 0 : submit_check_key(s3, req->key);
 
     if (!err && (req->op == STORE_COPY || req->op == STORE_MPU_COPY))
         err = submit_check_key(s3, req->src_key);
-    for (size_t i = 0; req->op == STORE_DELETE && !err && i < req->delete_count; i++)
-        err = submit_check_key(s3, req->deletes[i].key);
     if (!err && (req->op == STORE_PUT || req->op == STORE_COPY || req->op == STORE_MPU_BEGIN))
         err = s3_meta_check(req->meta);
     return err;
@@ -57,8 +56,6 @@ static void submit_refuse(struct s3 *s3, struct store_req *req, int err)
     struct refusal *refusal = mem_zalloc(sizeof(*refusal));
 
     *refusal = (struct refusal){.post = {.fn = refusal_run}, .req = req, .err = err};
-    for (size_t i = 0; req->op == STORE_DELETE && i < req->delete_count; i++)
-        req->deletes[i].err = err;
     http_post(s3->http, &refusal->post);
 }
 

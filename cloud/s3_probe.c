@@ -128,10 +128,10 @@ static int probe_delete(struct probe *probe, const char *if_match)
 {
     struct store_delete del = {.key = probe->plain, .if_match = if_match};
     struct store_req req = {.op = STORE_DELETE, .deletes = &del, .delete_count = 1};
-    int err = probe_call(probe, &req);
+    (void)probe_call(probe, &req);
 
     store_req_clear(&req);
-    return err;
+    return del.err;
 }
 
 /* ---- what is looked for ---- */
@@ -301,9 +301,10 @@ static void probe_clean(struct probe *probe)
 
     if (probe->deadline_ns < clock_mono_ns() + CLEAN_NS)
         probe->deadline_ns = clock_mono_ns() + CLEAN_NS;
-    int err = probe_call(probe, &req);
+    (void)probe_call(probe, &req);
     store_req_clear(&req);
-    if (err == 0 && probe_list(probe, &odd) <= 0)
+    bool gone = dels[0].err == 0 && dels[1].err == 0 && dels[2].err == 0;
+    if (gone && probe_list(probe, &odd) <= 0)
         return;
     atomic_store(&probe->s3->no_delete_batch, true);
     req.op = STORE_DELETE;

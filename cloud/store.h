@@ -117,7 +117,7 @@ struct store_req {
     uint32_t max_keys;       /* LIST: 0 = the store's own page size */
 
     struct store_delete *deletes; /* DELETE: at most caps.delete_max */
-    size_t delete_count;            /* err of the request is 0 if that of every key is, else the first */
+    size_t delete_count;          /* every key gets an err of its own; that of the request is 0 */
 
     /* --- results; store_req_clear frees them --- */
     int err;

@@ -28,6 +28,8 @@ int conf_head(const char *key, struct store_object *ret); /* ret may be NULL */
 int conf_get(const char *key, uint64_t off, void *buf, size_t len, const char *if_match,
              size_t *ret_got);
 int conf_delete(const char *key, const char *if_match);
+/* A directory that nobody put, but that a store with real ones lists. */
+bool conf_is_directory(const struct store_object *obj);
 void conf_fill(uint8_t *buf, size_t len, unsigned seed);
 
 extern const struct CMUnitTest conf_object_tests[], conf_list_tests[], conf_multi_tests[];

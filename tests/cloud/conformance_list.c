@@ -90,8 +90,8 @@ static size_t list_all(const char *prefix, bool delimiter, const char *start_aft
                 assert_true(strcmp(last, key) < 0);
             free(last);
             last = mem_strdup(key);
+            count += !conf_is_directory(&req.objects[i]);
         }
-        count += req.object_count;
         pages++;
         free(token);
         token = mem_strdup(req.next_token);
@@ -134,12 +134,13 @@ static void test_delete_pages(void **state)
         assert_int_equal(list.err, 0);
         assert_true(list.object_count > 0);
         struct store_delete *dels = mem_array(list.object_count, sizeof(*dels));
-        for (size_t i = 0; i < list.object_count; i++)
+        for (size_t i = 0; i < list.object_count; i++) {
             dels[i].key = list.objects[i].key;
+            deleted += !conf_is_directory(&list.objects[i]);
+        }
         struct store_req req = conf_do((struct store_req){
             .op = STORE_DELETE, .deletes = dels, .delete_count = list.object_count});
         assert_int_equal(req.err, 0);
-        deleted += list.object_count;
         store_req_clear(&req);
         store_req_clear(&list);
         free(dels);
@@ -160,16 +161,18 @@ static void test_delimiter(void **state)
     struct store_req req = conf_do(
         (struct store_req){.op = STORE_LIST, .prefix = conf_key("tree/"), .delimiter = true});
     assert_int_equal(req.err, 0);
-    assert_int_equal(req.object_count, 3);
+    size_t skip = req.object_count > 0 && conf_is_directory(&req.objects[0]);
+    struct store_object *objects = req.objects + skip;
+    assert_int_equal(req.object_count - skip, 3);
     assert_null(req.next_token);
     for (size_t i = 0; i < 3; i++) {
         (void)snprintf(key, sizeof(key), "%s", conf_key(folded[i]));
-        assert_string_equal(req.objects[i].key, key);
-        assert_int_equal(req.objects[i].is_prefix, i == 1);
+        assert_string_equal(objects[i].key, key);
+        assert_int_equal(objects[i].is_prefix, i == 1);
     }
-    assert_int_equal(req.objects[2].size, 4);
-    assert_true(req.objects[2].etag[0]);
-    int64_t age = clock_wall_ns() - req.objects[2].mtime_ns;
+    assert_int_equal(objects[2].size, 4);
+    assert_true(objects[2].etag[0]);
+    int64_t age = clock_wall_ns() - objects[2].mtime_ns;
     assert_true(age > -5 * CLOCK_S && age < 60 * CLOCK_S);
     store_req_clear(&req);
     assert_int_equal(list_all(conf_key("tree/"), true, NULL, 1, NULL), 3);
@@ -189,8 +192,8 @@ static void test_list_etag(void **state)
     assert_int_equal(conf_put(conf_key("etag/x"), "x", 1, (struct conf_put){0}, etag), 0);
     struct store_req req =
         conf_do((struct store_req){.op = STORE_LIST, .prefix = conf_key("etag/")});
-    assert_int_equal(req.object_count, 1);
-    assert_string_equal(req.objects[0].etag, etag);
+    assert_true(req.object_count > 0);
+    assert_string_equal(req.objects[req.object_count - 1].etag, etag);
     store_req_clear(&req);
 }
 
