@@ -310,7 +310,9 @@ void server_free(struct server *server)
         (void)kill(server->pid, SIGKILL);
         (void)waitpid(server->pid, NULL, 0);
     }
-    if (getenv("KEEP"))
+    const char *keep = getenv("KEEP");
+
+    if (keep && *keep)
         (void)fprintf(stderr, "kept: %s\n", server->dir);
     else
         (void)nftw(server->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -265,11 +265,16 @@ static void check_pmap(struct conn *c, uint32_t port)
     assert_int_equal(getport(c, MOUNT_PROG, 1, 6), port);
     assert_int_equal(getport(c, NFS_PROG, 3, 17), 0);
     assert_int_equal(getport(c, 100021, 4, 6), 0);
-    conn_run(c, PMAP_PROG, 2, PMAP2_DUMP, NULL, NULL, FILTER(zdr_pmap2_dump_result), &dump);
-    for (const pmap2_mapping_list *l = dump.list; l; l = l->next)
-        found +=
-            l->map.prog == NFS_PROG && l->map.vers == 3 && l->map.prot == 6 && l->map.port == port;
-    assert_int_equal(found, 1);
+    conn_call(c, PMAP_PROG, 2, PMAP2_DUMP, NULL, NULL, &reply);
+    if (c->udp) { /* no long answers to whoever the sender claims to be */
+        assert_int_equal(reply.accept, PROC_UNAVAIL);
+    } else {
+        reply_decode(c, &reply, FILTER(zdr_pmap2_dump_result), &dump);
+        for (const pmap2_mapping_list *l = dump.list; l; l = l->next)
+            found += l->map.prog == NFS_PROG && l->map.vers == 3 && l->map.prot == 6 &&
+                     l->map.port == port;
+        assert_int_equal(found, 1);
+    }
     conn_run(c, PMAP_PROG, 2, PMAP2_SET, FILTER(zdr_pmap2_mapping), &args, FILTER(zdr_uint32_t),
              &done);
     assert_int_equal(done, 0);
@@ -304,6 +309,8 @@ static void check_rpcbind(struct conn *c, uint32_t port)
         conn_run(c, PMAP_PROG, vers, 3, FILTER(zdr_pmap3_mapping), &args,
                  FILTER(zdr_pmap3_string_result), &res);
         assert_string_equal(res.addr, "");
+        if (c->udp)
+            continue;
         conn_run(c, PMAP_PROG, vers, 4, NULL, NULL, FILTER(zdr_pmap3_dump_result), &dump);
         for (const pmap3_mapping_list *l = dump.list; l; l = l->next)
             found += l->map.prog == NFS_PROG && l->map.vers == 3;

@@ -22,6 +22,7 @@ struct wire_kept {
 
 static void bind_from(int fd, const char *from, bool reserved)
 {
+    static uint16_t port = 1023;
     struct sockaddr_in sin = {.sin_family = AF_INET};
     int err = -1;
 
@@ -30,8 +31,8 @@ static void bind_from(int fd, const char *from, bool reserved)
         assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
         return;
     }
-    for (uint16_t port = 1023; port > 600 && err; port--) {
-        sin.sin_port = htons(port);
+    for (int i = 0; i < 400 && err; i++) { /* each once: the last one may still be in TIME_WAIT */
+        sin.sin_port = htons(port--);
         err = bind(fd, (struct sockaddr *)&sin, sizeof(sin));
     }
     assert_int_equal(err, 0);
@@ -290,6 +291,15 @@ bool conn_recv(struct conn *conn, struct reply *ret)
     return true;
 }
 
+int conn_first(struct conn *a, struct conn *b)
+{
+    struct pollfd pfd[2] = {{.fd = a->fd, .events = POLLIN}, {.fd = b->fd, .events = POLLIN}};
+
+    if (poll(pfd, 2, WIRE_WAIT_MS) == 0)
+        fail_msg("no answer within %d ms on either connection", WIRE_WAIT_MS);
+    return pfd[0].revents ? 0 : 1;
+}
+
 bool conn_closed(struct conn *conn)
 {
     uint8_t byte;
@@ -327,5 +337,7 @@ void conn_run(struct conn *conn, uint32_t prog, uint32_t vers, uint32_t proc, zd
     struct reply reply;
 
     conn_call(conn, prog, vers, proc, filter, args, &reply);
+    if (reply.stat != MSG_ACCEPTED || reply.accept != SUCCESS)
+        print_error("program %u version %u procedure %u was refused\n", prog, vers, proc);
     reply_decode(conn, &reply, res_filter, res);
 }

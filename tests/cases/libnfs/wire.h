@@ -75,6 +75,9 @@ bool conn_recv(struct conn *conn, struct reply *ret);
 /* True if the server closes the connection without a further byte, within 30 s. */
 bool conn_closed(struct conn *conn);
 
+/* Waits until one of two connections has something to receive, 30 s at most: 0 or 1. */
+int conn_first(struct conn *a, struct conn *b);
+
 /* Sends a call with the next xid and waits for its reply. */
 void conn_call(struct conn *conn, uint32_t prog, uint32_t vers, uint32_t proc, zdrproc_t filter,
                const void *args, struct reply *ret);
