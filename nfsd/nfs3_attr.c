@@ -70,7 +70,7 @@ bool_t nfsproc3_setattr_3_svc(SETATTR3args *args, SETATTR3res *res, struct svc_r
     if (err == 0)
         setattr_fill(&frame);
     else
-        nfs3_conv_wcc(&frame.wcc, &res->SETATTR3res_u.resfail.obj_wcc);
+        nfs3_call_fail_wcc(&c, err, c.ino, &frame.wcc, &res->SETATTR3res_u.resfail.obj_wcc);
     return TRUE;
 }
 
@@ -99,7 +99,7 @@ bool_t nfsproc3_access_3_svc(ACCESS3args *args, ACCESS3res *res, struct svc_req 
         res->ACCESS3res_u.resok.access = granted & args->access;
         nfs3_conv_post(&node, &res->ACCESS3res_u.resok.obj_attributes);
     } else {
-        nfs3_conv_post(&node, &res->ACCESS3res_u.resfail.obj_attributes);
+        nfs3_call_fail_post(&c, err, &node, &res->ACCESS3res_u.resfail.obj_attributes);
     }
     return TRUE;
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "nfsd/nfs3_conv.h"
 #include "nfsd/nfs3_status.h"
 
 int nfs3_call_begin(struct nfs3_call *c, struct svc_req *req, const nfs_fh3 *handle)
@@ -32,18 +33,15 @@ int nfs3_call_begin(struct nfs3_call *c, struct svc_req *req, const nfs_fh3 *han
     return 0;
 }
 
-int nfs3_call_second(struct nfs3_call *c, const nfs_fh3 *handle, uint64_t *ret_ino)
+int nfs3_call_second(struct nfs3_call *c, struct svc_req *req, const nfs_fh3 *handle,
+                     struct nfs3_call *ret)
 {
-    struct fs_volume *vol;
-    uint64_t ino;
+    int err = nfs3_call_begin(ret, req, handle);
 
-    int err = fs_handle_decode(c->service->fs, handle->data, handle->len, &vol, &ino);
+    c->denied = ret->denied;
     if (err)
         return err;
-    if (vol != c->vol)
-        return -EXDEV;
-    *ret_ino = ino;
-    return 0;
+    return ret->vol == c->vol ? 0 : -EXDEV;
 }
 
 /* fs_req.journal: runs inside the operation. */
@@ -94,4 +92,31 @@ bool nfs3_call_end(struct nfs3_call *c, int err, enum nfsstat3 *ret_status)
         rpc_forget(c->rpc);
     rpc_hold(c->rpc, c->req.seq);
     return true;
+}
+
+static void add_missing(struct nfs3_call *c, int err, uint64_t ino, struct fs_attr *attr,
+                        bool *valid)
+{
+    struct fs_req req = c->req;
+
+    if (*valid || !c->entry || err == -ESTALE || err == -EBADF || err == -EAGAIN)
+        return;
+    req.flags |= FS_NOWAIT;
+    req.journal = NULL;
+    req.seq = 0;
+    *valid = fs_getattr(c->vol, &req, ino, attr) == 0;
+    rpc_hold(c->rpc, req.seq);
+}
+
+void nfs3_call_fail_post(struct nfs3_call *c, int err, struct fs_node *node, post_op_attr *ret)
+{
+    add_missing(c, err, c->ino, &node->attr, &node->attr_valid);
+    nfs3_conv_post(node, ret);
+}
+
+void nfs3_call_fail_wcc(struct nfs3_call *c, int err, uint64_t ino, struct fs_wcc *wcc,
+                        wcc_data *ret)
+{
+    add_missing(c, err, ino, &wcc->after, &wcc->after_valid);
+    nfs3_conv_wcc(wcc, ret);
 }

@@ -38,8 +38,10 @@ struct nfs3_call {
  * to hand to nfs3_call_end. A client that the export does not let in gets AUTH_TOOWEAK. */
 int nfs3_call_begin(struct nfs3_call *c, struct svc_req *req, const nfs_fh3 *handle);
 
-/* A second handle of the same request: -EXDEV if it belongs to another export. */
-int nfs3_call_second(struct nfs3_call *c, const nfs_fh3 *handle, uint64_t *ret_ino);
+/* A second handle of the same request, checked like the first. -EXDEV if it belongs to another
+ * export; ret is then good for its attributes. */
+int nfs3_call_second(struct nfs3_call *c, struct svc_req *req, const nfs_fh3 *handle,
+                     struct nfs3_call *ret);
 
 /* Has the reply kept with the operation, so that it is given again after a restart: when the
  * outcome is fixed, fill(frame) fills res, an NFS3_OK result that filter encodes. */
@@ -53,3 +55,9 @@ int nfs3_call_attr(struct nfs3_call *c, uint64_t ino, int err, struct fs_attr *r
 
 /* False: nothing to fill in, return FALSE. True: *ret_status tells the arm to fill. */
 bool nfs3_call_end(struct nfs3_call *c, int err, enum nfsstat3 *ret_status);
+
+/* For the arms of failures, which carry attributes too: what fs gave, else what the object has now
+ * if that is known at once. err is the procedure's; ino is c->ino or of the same volume. */
+void nfs3_call_fail_post(struct nfs3_call *c, int err, struct fs_node *node, post_op_attr *ret);
+void nfs3_call_fail_wcc(struct nfs3_call *c, int err, uint64_t ino, struct fs_wcc *wcc,
+                        wcc_data *ret);

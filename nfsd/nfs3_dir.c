@@ -84,7 +84,7 @@ bool_t nfsproc3_readdir_3_svc(READDIR3args *args, READDIR3res *res, struct svc_r
         nfs3_conv_post(&f.dir, &ok->dir_attributes);
         ok->reply.eof = f.eof;
     } else {
-        nfs3_conv_post(&f.dir, &res->READDIR3res_u.resfail.dir_attributes);
+        nfs3_call_fail_post(&f.c, err, &f.dir, &res->READDIR3res_u.resfail.dir_attributes);
     }
     return TRUE;
 }
@@ -106,7 +106,7 @@ bool_t nfsproc3_readdirplus_3_svc(READDIRPLUS3args *args, READDIRPLUS3res *res, 
         nfs3_conv_post(&f.dir, &ok->dir_attributes);
         ok->reply.eof = f.eof;
     } else {
-        nfs3_conv_post(&f.dir, &res->READDIRPLUS3res_u.resfail.dir_attributes);
+        nfs3_call_fail_post(&f.c, err, &f.dir, &res->READDIRPLUS3res_u.resfail.dir_attributes);
     }
     return TRUE;
 }

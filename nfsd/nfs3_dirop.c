@@ -31,9 +31,10 @@ bool_t nfsproc3_remove_3_svc(REMOVE3args *args, REMOVE3res *res, struct svc_req 
     }
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
-    if (err)
-        f.dir_wcc = &res->REMOVE3res_u.resfail.dir_wcc;
-    remove_fill(&f);
+    if (err == 0)
+        remove_fill(&f);
+    else
+        nfs3_call_fail_wcc(&c, err, c.ino, &f.wcc, &res->REMOVE3res_u.resfail.dir_wcc);
     return TRUE;
 }
 
@@ -50,9 +51,10 @@ bool_t nfsproc3_rmdir_3_svc(RMDIR3args *args, RMDIR3res *res, struct svc_req *re
     }
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
-    if (err)
-        f.dir_wcc = &res->RMDIR3res_u.resfail.dir_wcc;
-    remove_fill(&f);
+    if (err == 0)
+        remove_fill(&f);
+    else
+        nfs3_call_fail_wcc(&c, err, c.ino, &f.wcc, &res->RMDIR3res_u.resfail.dir_wcc);
     return TRUE;
 }
 
@@ -69,67 +71,63 @@ static void rename_fill(void *frame)
     nfs3_conv_wcc(&f->to, f->todir_wcc);
 }
 
-static int rename_do(struct nfs3_call *c, const RENAME3args *args, struct rename_frame *f)
+static void rename_fail(struct nfs3_call *from, struct nfs3_call *to, int err,
+                        struct rename_frame *f, RENAME3resfail *ret)
 {
-    uint64_t to_dir;
-
-    int err = nfs3_call_second(c, &args->to.dir, &to_dir);
-    if (err)
-        return nfs3_call_attr(c, c->ino, err, &f->from.after, &f->from.after_valid);
-    return fs_rename(c->vol, &c->req, c->ino, args->from.name, to_dir, args->to.name, &f->from,
-                     &f->to);
+    nfs3_call_fail_wcc(from, err, from->ino, &f->from, &ret->fromdir_wcc);
+    nfs3_call_fail_wcc(to, err, to->ino, &f->to, &ret->todir_wcc);
 }
 
 bool_t nfsproc3_rename_3_svc(RENAME3args *args, RENAME3res *res, struct svc_req *req)
 {
     RENAME3resok *ok = &res->RENAME3res_u.resok;
     struct rename_frame f = {.fromdir_wcc = &ok->fromdir_wcc, .todir_wcc = &ok->todir_wcc};
-    struct nfs3_call c;
+    struct nfs3_call c, to = {.entry = NULL};
 
     memset(res, 0, sizeof(*res));
     int err = nfs3_call_begin(&c, req, &args->from.dir);
+    if (err == 0)
+        err = nfs3_call_second(&c, req, &args->to.dir, &to);
     if (err == 0) {
         nfs3_call_keep(&c, rename_fill, &f, (xdrproc_t)xdr_RENAME3res, res);
-        err = rename_do(&c, args, &f);
+        err =
+            fs_rename(c.vol, &c.req, c.ino, args->from.name, to.ino, args->to.name, &f.from, &f.to);
     }
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
-    if (err) {
-        f.fromdir_wcc = &res->RENAME3res_u.resfail.fromdir_wcc;
-        f.todir_wcc = &res->RENAME3res_u.resfail.todir_wcc;
-    }
-    rename_fill(&f);
+    if (err == 0)
+        rename_fill(&f);
+    else
+        rename_fail(&c, &to, err, &f, &res->RENAME3res_u.resfail);
     return TRUE;
 }
 
-/* Why there is no link: both handles are looked at first, for their errors come before NOTSUPP. */
-static int link_do(struct nfs3_call *c, const LINK3args *args, struct fs_node *file,
-                   struct fs_wcc *wcc)
+/* Refused, but the handles are looked at first, for their errors come before NOTSUPP. */
+static int link_refuse(struct nfs3_call *file, struct nfs3_call *dir, struct fs_node *node,
+                       struct fs_wcc *wcc)
 {
-    uint64_t dir;
+    int err = nfs3_call_attr(file, file->ino, -ENOTSUP, &node->attr, &node->attr_valid);
 
-    int err = nfs3_call_second(c, &args->link.dir, &dir);
-    if (err)
-        return nfs3_call_attr(c, c->ino, err, &file->attr, &file->attr_valid);
-    err = nfs3_call_attr(c, c->ino, -ENOTSUP, &file->attr, &file->attr_valid);
     if (err != -ENOTSUP)
         return err;
-    return nfs3_call_attr(c, dir, err, &wcc->after, &wcc->after_valid);
+    return nfs3_call_attr(dir, dir->ino, err, &wcc->after, &wcc->after_valid);
 }
 
 bool_t nfsproc3_link_3_svc(LINK3args *args, LINK3res *res, struct svc_req *req)
 {
-    struct nfs3_call c;
+    struct nfs3_call c, dir = {.entry = NULL};
     struct fs_node file = {.attr_valid = false};
     struct fs_wcc wcc = {.before_valid = false};
 
     memset(res, 0, sizeof(*res));
     int err = nfs3_call_begin(&c, req, &args->file);
     if (err == 0)
-        err = link_do(&c, args, &file, &wcc);
+        err = nfs3_call_second(&c, req, &args->link.dir, &dir);
+    if (err == 0)
+        err = link_refuse(&c, &dir, &file, &wcc);
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
-    nfs3_conv_post(&file, &res->LINK3res_u.resfail.file_attributes);
-    nfs3_conv_wcc(&wcc, &res->LINK3res_u.resfail.linkdir_wcc);
+    nfs3_call_fail_post(&c, err, &file, &res->LINK3res_u.resfail.file_attributes);
+    nfs3_call_fail_wcc(&dir, err, dir.ino, &wcc, &res->LINK3res_u.resfail.linkdir_wcc);
     return TRUE;
 }

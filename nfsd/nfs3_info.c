@@ -20,7 +20,7 @@ bool_t nfsproc3_fsstat_3_svc(FSSTAT3args *args, FSSTAT3res *res, struct svc_req 
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     if (err) {
-        nfs3_conv_post(&node, &res->FSSTAT3res_u.resfail.obj_attributes);
+        nfs3_call_fail_post(&c, err, &node, &res->FSSTAT3res_u.resfail.obj_attributes);
         return TRUE;
     }
     FSSTAT3resok *ok = &res->FSSTAT3res_u.resok;

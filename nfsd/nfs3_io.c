@@ -37,7 +37,7 @@ bool_t nfsproc3_read_3_svc(READ3args *args, READ3res *res, struct svc_req *req)
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     if (err) {
-        nfs3_conv_post(&node, &res->READ3res_u.resfail.file_attributes);
+        nfs3_call_fail_post(&c, err, &node, &res->READ3res_u.resfail.file_attributes);
         return TRUE;
     }
     READ3resok *ok = &res->READ3res_u.resok;
@@ -77,7 +77,7 @@ bool_t nfsproc3_write_3_svc(WRITE3args *args, WRITE3res *res, struct svc_req *re
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     if (err) {
-        nfs3_conv_wcc(&wcc, &res->WRITE3res_u.resfail.file_wcc);
+        nfs3_call_fail_wcc(&c, err, c.ino, &wcc, &res->WRITE3res_u.resfail.file_wcc);
         return TRUE;
     }
     WRITE3resok *ok = &res->WRITE3res_u.resok;
@@ -100,7 +100,7 @@ bool_t nfsproc3_commit_3_svc(COMMIT3args *args, COMMIT3res *res, struct svc_req 
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     if (err) {
-        nfs3_conv_wcc(&wcc, &res->COMMIT3res_u.resfail.file_wcc);
+        nfs3_call_fail_wcc(&c, err, c.ino, &wcc, &res->COMMIT3res_u.resfail.file_wcc);
         return TRUE;
     }
     nfs3_conv_wcc(&wcc, &res->COMMIT3res_u.resok.file_wcc);
@@ -122,7 +122,7 @@ bool_t nfsproc3_readlink_3_svc(READLINK3args *args, READLINK3res *res, struct sv
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     if (err) {
-        nfs3_conv_post(&node, &res->READLINK3res_u.resfail.symlink_attributes);
+        nfs3_call_fail_post(&c, err, &node, &res->READLINK3res_u.resfail.symlink_attributes);
         return TRUE;
     }
     nfs3_conv_post(&node, &res->READLINK3res_u.resok.symlink_attributes);

@@ -17,7 +17,7 @@ bool_t nfsproc3_lookup_3_svc(LOOKUP3args *args, LOOKUP3res *res, struct svc_req 
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     if (err) {
-        nfs3_conv_post(&dir, &res->LOOKUP3res_u.resfail.dir_attributes);
+        nfs3_call_fail_post(&c, err, &dir, &res->LOOKUP3res_u.resfail.dir_attributes);
         return TRUE;
     }
     LOOKUP3resok *ok = &res->LOOKUP3res_u.resok;
@@ -93,7 +93,7 @@ bool_t nfsproc3_create_3_svc(CREATE3args *args, CREATE3res *res, struct svc_req 
     if (err == 0)
         make_fill(&f);
     else
-        nfs3_conv_wcc(&f.wcc, &res->CREATE3res_u.resfail.dir_wcc);
+        nfs3_call_fail_wcc(&f.c, err, f.c.ino, &f.wcc, &res->CREATE3res_u.resfail.dir_wcc);
     return TRUE;
 }
 
@@ -124,7 +124,7 @@ bool_t nfsproc3_mkdir_3_svc(MKDIR3args *args, MKDIR3res *res, struct svc_req *re
     if (err == 0)
         make_fill(&f);
     else
-        nfs3_conv_wcc(&f.wcc, &res->MKDIR3res_u.resfail.dir_wcc);
+        nfs3_call_fail_wcc(&f.c, err, f.c.ino, &f.wcc, &res->MKDIR3res_u.resfail.dir_wcc);
     return TRUE;
 }
 
@@ -156,7 +156,7 @@ bool_t nfsproc3_symlink_3_svc(SYMLINK3args *args, SYMLINK3res *res, struct svc_r
     if (err == 0)
         make_fill(&f);
     else
-        nfs3_conv_wcc(&f.wcc, &res->SYMLINK3res_u.resfail.dir_wcc);
+        nfs3_call_fail_wcc(&f.c, err, f.c.ino, &f.wcc, &res->SYMLINK3res_u.resfail.dir_wcc);
     return TRUE;
 }
 

@@ -249,13 +249,57 @@ static void test_rename_between_exports(void **state)
     assert_int_equal(res.status, NFS3ERR_XDEV);
     assert_int_equal(fake_fs.calls, 0);
     assert_true(res.RENAME3res_u.resfail.fromdir_wcc.after.attributes_follow);
-    assert_false(res.RENAME3res_u.resfail.todir_wcc.after.attributes_follow);
+    assert_true(res.RENAME3res_u.resfail.todir_wcc.after.attributes_follow);
 
     rig_begin(state, NFSPROC3_RENAME);
     args.to.dir.len = 5;
     assert_true(nfsproc3_rename_3_svc(&args, &res, &fake_rpc.req));
     assert_int_equal(res.status, NFS3ERR_BADHANDLE);
     assert_int_equal(fake_fs.calls, 0);
+}
+
+/* The second handle's export has rules of its own. */
+static void test_second_handle_is_checked(void **state)
+{
+    RENAME3args args;
+    RENAME3res res;
+
+    rig_begin(state, NFSPROC3_RENAME);
+    fake_peer("127.0.0.1", 40000); /* good enough for /b, not for /a */
+    args = (RENAME3args){.from = in_dir(1, 3, name_x), .to = in_dir(0, 4, name_y)};
+    assert_false(nfsproc3_rename_3_svc(&args, &res, &fake_rpc.req));
+    assert_int_equal(fake_rpc.auth_error, AUTH_TOOWEAK);
+    assert_int_equal(fake_fs.calls + fake_fs.getattr_calls, 0);
+}
+
+/* Attributes that fs did not give with its refusal are added, unless there are none or they are not
+ * known at once. */
+static void test_failures_carry_attributes(void **state)
+{
+    CREATE3args args;
+    CREATE3res res;
+    static const struct {
+        int err, getattr_err;
+        bool expected;
+    } cases[] = {
+        {-ENOTDIR, 0, true}, {-EINVAL, 0, true},  {-ENOTDIR, -EAGAIN, false},
+        {-ESTALE, 0, false}, {-EAGAIN, 0, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        rig_begin(state, NFSPROC3_CREATE);
+        memset(&args, 0, sizeof(args));
+        args.where = in_dir(0, 3, name_x);
+        fake_fs.wcc = (struct fs_wcc){.after_valid = false};
+        fake_fs.err = cases[i].err;
+        fake_fs.getattr_err = cases[i].getattr_err;
+        assert_true(nfsproc3_create_3_svc(&args, &res, &fake_rpc.req));
+        assert_false(res.CREATE3res_u.resfail.dir_wcc.before.attributes_follow);
+        assert_int_equal(res.CREATE3res_u.resfail.dir_wcc.after.attributes_follow,
+                         cases[i].expected);
+        if (cases[i].expected)
+            assert_true(fake_fs.req.flags & FS_NOWAIT);
+    }
 }
 
 static void test_link(void **state)
@@ -275,7 +319,7 @@ static void test_link(void **state)
     assert_true(nfsproc3_link_3_svc(&args, &res, &fake_rpc.req));
     assert_int_equal(res.status, NFS3ERR_XDEV);
     assert_true(res.LINK3res_u.resfail.file_attributes.attributes_follow);
-    assert_false(res.LINK3res_u.resfail.linkdir_wcc.after.attributes_follow);
+    assert_true(res.LINK3res_u.resfail.linkdir_wcc.after.attributes_follow);
 }
 
 /* --- listing --- */
@@ -511,6 +555,8 @@ int main(void)
         cmocka_unit_test(test_remove_and_rmdir),
         cmocka_unit_test(test_rename),
         cmocka_unit_test(test_rename_between_exports),
+        cmocka_unit_test(test_second_handle_is_checked),
+        cmocka_unit_test(test_failures_carry_attributes),
         cmocka_unit_test(test_link),
         cmocka_unit_test(test_readdir),
         cmocka_unit_test(test_readdir_failures),
