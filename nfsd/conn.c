@@ -337,6 +337,13 @@ static void end_of_input(struct conn *conn)
         conn_close(conn);
 }
 
+/* Nothing is to be received now: others may have the buffer. */
+static void rest(struct conn *conn)
+{
+    record_rest(&conn->in);
+    nfsd_relieve(conn->nfsd);
+}
+
 /* False: nothing was received and nothing will be for now. */
 static bool receive(struct conn *conn)
 {
@@ -356,14 +363,14 @@ static bool receive(struct conn *conn)
     if (n > 0) {
         record_received(&conn->in, (size_t)n);
         conn->heard_ns = clock_coarse_ns();
-        conn->more = (size_t)n == room;
+        conn->more = (size_t)n == room || conn->half_closed;
         return true;
     }
     if (n == 0) {
         end_of_input(conn);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
         conn->more = false;
-        record_rest(&conn->in);
+        rest(conn);
     } else {
         conn_close(conn);
     }
@@ -377,7 +384,7 @@ static void read_rounds(struct conn *conn)
         if (!take_records(conn))
             return;
         if (!conn->more) {
-            record_rest(&conn->in);
+            rest(conn);
             break;
         }
         if (atomic_load(&conn->nfsd->draining) || !receive(conn))
@@ -417,6 +424,7 @@ void conn_event(struct conn *conn, uint32_t events)
     }
     if (events & (EPOLLIN | EPOLLRDHUP)) {
         conn->more = true;
+        conn->half_closed = conn->half_closed || (events & EPOLLRDHUP);
         if (!atomic_load(&conn->paused))
             read_on(conn);
     }

@@ -21,6 +21,7 @@ struct conn {
     struct record_reader in;
     bool listed;        /* in reactor->conns */
     bool more;          /* there may be something to receive */
+    bool half_closed;   /* the end of input has been announced: receive until it comes */
     bool eof;           /* nothing more will come; closed when all is answered */
     int64_t heard_ns;   /* when something was received */
     int64_t partial_ns; /* when the present half record began; 0 = there is none */

@@ -251,8 +251,8 @@ static void accept_some(struct reactor *reactor, struct listener *listener)
             if (errno == EAGAIN || errno == EWOULDBLOCK)
                 return; /* other errors belong to one connection that is gone already */
         } else if (atomic_load(&nfsd->connections) >= nfsd->config.connections_max) {
-            (void)close(fd);
             atomic_fetch_add_explicit(&nfsd->refused, 1, memory_order_relaxed);
+            (void)close(fd);
         } else {
             conn_start(nfsd, listener,
                        &nfsd->reactors[nfsd->next_reactor++ % nfsd->config.reactors], fd, &peer);

@@ -1,0 +1,716 @@
+/* The transport under load: held replies, workers, back-pressure, slow readers, many connections,
+ * no descriptors, drain and stop. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "tests/nfsd/test_rpc_peer.h"
+
+static void send_hold(int fd, uint32_t xid, uint64_t seq)
+{
+    struct peer_msg msg = {0};
+
+    peer_put_call(&msg, xid, PEER_HOLD);
+    peer_put_u64(&msg, seq);
+    peer_send(fd, &msg);
+    peer_msg_free(&msg);
+}
+
+static uint32_t recv_xid(int fd)
+{
+    struct peer_reply reply;
+    uint32_t xid;
+
+    assert_true(peer_recv(fd, &reply));
+    xid = peer_success(&reply);
+    peer_reply_free(&reply);
+    return xid;
+}
+
+static struct nfsd_usage usage_of(struct peer_server *server)
+{
+    struct nfsd_usage usage;
+
+    nfsd_get_usage(server->nfsd, &usage);
+    return usage;
+}
+
+/* Waits (at most ten seconds) for an expression about the usage. */
+#define AWAIT_USAGE(server, expr)                                                     \
+    do {                                                                              \
+        int64_t deadline_ = clock_mono_ns() + 10 * CLOCK_S;                           \
+        for (struct nfsd_usage u = usage_of(server); !(expr); u = usage_of(server)) { \
+            if (clock_mono_ns() > deadline_)                                          \
+                fail_msg("waited in vain for " #expr);                                \
+            usleep(500);                                                              \
+        }                                                                             \
+    } while (0)
+
+/* Replies leave in the order of their numbers, not before their time, and at once when it is past.
+ */
+static void test_hold(void **state)
+{
+    struct peer_server server;
+    int fd, other;
+
+    (void)state;
+    peer_server_start(&server, NULL);
+    fd = peer_connect(server.port);
+    other = peer_connect(server.port);
+    nfsd_durable(server.nfsd, 10);
+    send_hold(fd, 1, 5); /* durable already */
+    assert_int_equal(recv_xid(fd), 1);
+    send_hold(fd, 30, 30);
+    send_hold(fd, 20, 20);
+    send_hold(fd, 25, 25);
+    send_hold(other, 21, 21);
+    AWAIT_USAGE(&server, u.calls_held == 4);
+    peer_check_alive(fd, 2); /* overtakes them */
+    nfsd_durable(server.nfsd, 19);
+    assert_true(peer_silent(fd, 20));
+    nfsd_durable(server.nfsd, 25);
+    assert_int_equal(recv_xid(fd), 20);
+    assert_int_equal(recv_xid(fd), 25);
+    assert_int_equal(recv_xid(other), 21);
+    assert_true(peer_silent(fd, 20));
+    nfsd_durable(server.nfsd, 24); /* never backwards */
+    nfsd_durable(server.nfsd, 1000);
+    assert_int_equal(recv_xid(fd), 30);
+    AWAIT_USAGE(&server, u.calls == 0 && u.calls_held == 0);
+    assert_int_equal(usage_of(&server).workers, 0); /* nobody waited for the disk */
+    close(fd);
+    close(other);
+    peer_server_stop(&server);
+}
+
+struct durable_thread {
+    struct nfsd *nfsd;
+    atomic_bool stop;
+    atomic_uint_fast64_t seq;
+};
+
+static void *durable_main(void *arg)
+{
+    struct durable_thread *t = arg;
+
+    while (!atomic_load(&t->stop)) {
+        nfsd_durable(t->nfsd, atomic_load(&t->seq));
+        usleep(100);
+    }
+    return NULL;
+}
+
+/* Holding and releasing race with each other: nobody is forgotten. */
+static void test_hold_races(void **state)
+{
+    enum { CALLS = 3000, CONNS = 4 };
+    struct peer_server server;
+    struct durable_thread t = {0};
+    pthread_t thread;
+    int fds[CONNS];
+    uint32_t seq = 0;
+
+    (void)state;
+    peer_server_start(&server, NULL);
+    t.nfsd = server.nfsd;
+    assert_int_equal(pthread_create(&thread, NULL, durable_main, &t), 0);
+    for (int i = 0; i < CONNS; i++)
+        fds[i] = peer_connect(server.port);
+    for (int round = 0; round < CALLS / 100; round++) {
+        for (int i = 0; i < 100; i++) {
+            seq++;
+            send_hold(fds[i % CONNS], seq, seq);
+            atomic_store(&t.seq, seq > 50 ? seq - 50 : 0);
+        }
+        atomic_store(&t.seq, seq);
+        for (int i = 0; i < 100; i++)
+            (void)recv_xid(fds[i % CONNS]);
+    }
+    atomic_store(&t.stop, true);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < CONNS; i++)
+        close(fds[i]);
+    peer_server_stop(&server);
+}
+
+/* Calls that wait occupy workers, not the connection; the number of workers is limited and shrinks.
+ */
+static void test_workers(void **state)
+{
+    struct peer_server server;
+    struct nfsd_config config;
+    int fd;
+
+    (void)state;
+    nfsd_config_default(&config);
+    config.workers_max = 4;
+    config.worker_idle_ns = 20 * CLOCK_MS;
+    peer_server_start(&server, &config);
+    fd = peer_connect(server.port);
+    peer_gate_close();
+    for (uint32_t i = 0; i < 10; i++) {
+        struct peer_msg msg = {0};
+
+        peer_put_call(&msg, 100 + i, PEER_WAIT);
+        peer_send(fd, &msg);
+        peer_msg_free(&msg);
+    }
+    peer_await(&peer_waiting, 4);
+    peer_check_alive(fd, 1);
+    assert_int_equal(usage_of(&server).workers, 4);
+    assert_int_equal(usage_of(&server).calls_handed_over, 10);
+    peer_gate_open();
+    for (int i = 0; i < 10; i++)
+        assert_in_range(recv_xid(fd), 100, 109);
+    AWAIT_USAGE(&server, u.workers == 0);
+    peer_gate_close();
+    { /* and it grows again */
+        struct peer_msg msg = {0};
+
+        peer_put_call(&msg, 200, PEER_WAIT);
+        peer_send(fd, &msg);
+        peer_msg_free(&msg);
+    }
+    peer_await(&peer_waiting, 1);
+    peer_gate_open();
+    assert_int_equal(recv_xid(fd), 200);
+    close(fd);
+    peer_server_stop(&server);
+}
+
+/* Calls under way on one connection are limited: the rest is not read until some are answered. */
+static void test_call_limits(void **state)
+{
+    for (int global = 0; global < 2; global++) {
+        struct peer_server server;
+        struct nfsd_config config;
+        int fd, other;
+
+        (void)state;
+        nfsd_config_default(&config);
+        *(global ? &config.calls_max : &config.calls_conn_max) = 8;
+        peer_server_start(&server, &config);
+        fd = peer_connect(server.port);
+        other = peer_connect(server.port);
+        peer_gate_close();
+        for (uint32_t i = 0; i < 50; i++) {
+            struct peer_msg msg = {0};
+
+            peer_put_call(&msg, i, PEER_WAIT);
+            peer_send(fd, &msg);
+            peer_msg_free(&msg);
+        }
+        peer_await(&peer_waiting, 8);
+        if (!global)
+            peer_check_alive(other, 1);
+        AWAIT_USAGE(&server, u.calls == 8);
+        peer_gate_open();
+        for (uint32_t i = 0; i < 50; i++)
+            assert_in_range(recv_xid(fd), 0, 49);
+        peer_check_alive(other, 2);
+        close(fd);
+        close(other);
+        peer_server_stop(&server);
+    }
+}
+
+static void ask_bytes(int fd, uint32_t xid, uint32_t n)
+{
+    struct peer_msg msg = {0};
+
+    peer_put_call(&msg, xid, PEER_BYTES);
+    peer_put_u32(&msg, n);
+    peer_send(fd, &msg);
+    peer_msg_free(&msg);
+}
+
+/* A client that asks for much and reads nothing: the server stops reading it, its memory stays
+ * bounded, others are served; when it reads, it gets all. */
+static void test_slow_reader(void **state)
+{
+    enum { CALLS = 100, SIZE = 1 << 20 };
+    struct peer_server server;
+    struct nfsd_config config;
+    int fd, other;
+
+    (void)state;
+    nfsd_config_default(&config);
+    config.unsent_conn_max = 3 << 20;
+    peer_server_start(&server, &config);
+    fd = peer_connect(server.port);
+    other = peer_connect(server.port);
+    for (uint32_t i = 0; i < CALLS; i++)
+        ask_bytes(fd, i, SIZE);
+    AWAIT_USAGE(&server, u.unsent_bytes >= 3 << 20);
+    for (int i = 0; i < 100; i++)
+        peer_check_alive(other, 1);
+    assert_true(usage_of(&server).unsent_bytes <= (4 << 20) + 64);
+    for (uint32_t i = 0; i < CALLS; i++) {
+        struct peer_reply reply;
+
+        assert_true(peer_recv(fd, &reply));
+        assert_int_equal(peer_success(&reply), i);
+        assert_int_equal(reply.len, 28 + SIZE);
+        peer_reply_free(&reply);
+    }
+    peer_await(&peer_released, CALLS);
+    AWAIT_USAGE(&server, u.unsent_bytes == 0 && u.calls == 0);
+    close(fd);
+    close(other);
+    peer_server_stop(&server);
+}
+
+/* Replies that nobody takes end the connection, and what they refer to is given back. */
+static void test_stalled_reader(void **state)
+{
+    struct peer_server server;
+    struct nfsd_config config;
+    int fd;
+
+    (void)state;
+    nfsd_config_default(&config);
+    config.stall_ns = 200 * CLOCK_MS;
+    peer_server_start(&server, &config);
+    fd = peer_connect(server.port);
+    for (uint32_t i = 0; i < 20; i++)
+        ask_bytes(fd, i, 1 << 20);
+    AWAIT_USAGE(&server, u.unsent_bytes > 0);
+    AWAIT_USAGE(&server, u.connections == 0 && u.calls == 0 && u.unsent_bytes == 0);
+    assert_true(atomic_load(&peer_released) > 0);
+    close(fd);
+    peer_server_stop(&server);
+}
+
+static void test_half_record_and_idle(void **state)
+{
+    struct peer_server server;
+    struct nfsd_config config;
+    struct peer_reply reply;
+    uint32_t mark = htonl(0x80000100);
+    int half, idle;
+
+    (void)state;
+    nfsd_config_default(&config);
+    config.stall_ns = 100 * CLOCK_MS;
+    config.idle_ns = 100 * CLOCK_MS;
+    peer_server_start(&server, &config);
+    half = peer_connect(server.port);
+    idle = peer_connect(server.port);
+    peer_send_all(half, &mark, sizeof(mark));
+    peer_check_alive(idle, 1);
+    assert_false(peer_recv(half, &reply));
+    assert_false(peer_recv(idle, &reply));
+    close(half);
+    close(idle);
+    AWAIT_USAGE(&server, u.connections == 0);
+    assert_int_equal(usage_of(&server).receive_bytes, 0);
+    peer_server_stop(&server);
+}
+
+/* A client that ends its side still gets its answers. */
+static void test_half_close(void **state)
+{
+    struct peer_server server;
+    struct peer_reply reply;
+    struct peer_msg msg = {0};
+    int fd;
+
+    (void)state;
+    peer_server_start(&server, NULL);
+    fd = peer_connect(server.port);
+    peer_gate_close();
+    peer_put_call(&msg, 9, PEER_WAIT);
+    peer_send(fd, &msg);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    peer_await(&peer_waiting, 1);
+    peer_gate_open();
+    assert_int_equal(recv_xid(fd), 9);
+    assert_false(peer_recv(fd, &reply));
+    peer_msg_free(&msg);
+    close(fd);
+    AWAIT_USAGE(&server, u.connections == 0);
+    peer_server_stop(&server);
+}
+
+/* Connections that vanish while their calls are with workers or held. */
+static void test_vanishing_clients(void **state)
+{
+    struct peer_server server;
+
+    (void)state;
+    peer_server_start(&server, NULL);
+    peer_gate_close();
+    for (uint32_t i = 0; i < 40; i++) {
+        struct linger reset = {.l_onoff = 1};
+        struct peer_msg msg = {0};
+        int fd = peer_connect(server.port);
+
+        peer_put_call(&msg, i, PEER_WAIT);
+        peer_send(fd, &msg);
+        send_hold(fd, 1000 + i, 77);
+        ask_bytes(fd, 2000 + i, 1 << 20);
+        peer_msg_free(&msg);
+        if (i % 2)
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        if (i % 4 < 2)
+            AWAIT_USAGE(&server, u.calls_held > 0);
+        close(fd);
+    }
+    peer_gate_open();
+    nfsd_durable(server.nfsd, 77);
+    AWAIT_USAGE(&server, u.connections == 0 && u.calls == 0 && u.calls_held == 0);
+    peer_server_stop(&server);
+}
+
+/* The large buffers are limited: big requests wait for each other, small ones go on. */
+struct big_sender {
+    int fd;
+    const struct peer_msg *msg;
+    pthread_t thread;
+};
+enum { BIG_BEGUN = 200000 };
+
+static void *big_send_main(void *arg)
+{
+    struct big_sender *s = arg;
+
+    peer_send_all(s->fd, s->msg->bytes + BIG_BEGUN, s->msg->len - BIG_BEGUN);
+    return NULL;
+}
+
+static void test_receive_limit(void **state)
+{
+    enum { CONNS = 6 };
+    struct big_sender senders[CONNS];
+    struct peer_server server;
+    struct nfsd_config config;
+    struct peer_msg msg = {0};
+    uint8_t *data = calloc(1, 1 << 20);
+    uint32_t mark;
+    int small;
+
+    (void)state;
+    assert_non_null(data);
+    nfsd_config_default(&config);
+    config.receive_max = 3 << 20;
+    peer_server_start(&server, &config);
+    small = peer_connect(server.port);
+    peer_put_call(&msg, 3, PEER_ECHO);
+    peer_put_opaque(&msg, data, 1 << 20);
+    mark = htonl(0x80000000u | (uint32_t)msg.len);
+    for (int i = 0; i < CONNS; i++) {
+        senders[i] = (struct big_sender){.fd = peer_connect(server.port), .msg = &msg};
+        peer_send_all(senders[i].fd, &mark, 4);
+        peer_send_all(senders[i].fd, msg.bytes, BIG_BEGUN); /* begun, not ended */
+    }
+    peer_check_alive(small, 1);
+    AWAIT_USAGE(&server, u.receive_bytes > 2 << 20);
+    assert_true(usage_of(&server).receive_bytes <= (3 << 20) + (CONNS + 1) * (64 << 10));
+    for (int i = 0; i < CONNS; i++)
+        assert_int_equal(pthread_create(&senders[i].thread, NULL, big_send_main, &senders[i]), 0);
+    for (int i = 0; i < CONNS; i++) {
+        assert_int_equal(recv_xid(senders[i].fd), 3);
+        pthread_join(senders[i].thread, NULL);
+        close(senders[i].fd);
+    }
+    peer_msg_free(&msg);
+    free(data);
+    close(small);
+    peer_server_stop(&server);
+}
+
+static void test_thousand_connections(void **state)
+{
+    enum { CONNS = 1000 };
+    struct rlimit limit = {.rlim_cur = 4096, .rlim_max = 4096};
+    struct peer_server server;
+    static int fds[CONNS];
+
+    (void)state;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        skip();
+    peer_server_start(&server, NULL);
+    for (int i = 0; i < CONNS; i++)
+        fds[i] = peer_connect(server.port);
+    for (int round = 0; round < 2; round++) {
+        struct peer_msg msg = {0};
+
+        peer_put_call(&msg, 5, PEER_NULL);
+        for (int i = 0; i < CONNS; i++)
+            peer_send(fds[i], &msg);
+        for (int i = 0; i < CONNS; i++)
+            assert_int_equal(recv_xid(fds[i]), 5);
+        peer_msg_free(&msg);
+    }
+    assert_int_equal(usage_of(&server).connections, CONNS);
+    for (int i = 0; i < CONNS; i++)
+        close(fds[i]);
+    AWAIT_USAGE(&server, u.connections == 0);
+    peer_server_stop(&server);
+}
+
+/* More connections than allowed are closed at once. */
+static void test_connection_limit(void **state)
+{
+    struct peer_server server;
+    struct nfsd_config config;
+    struct peer_reply reply;
+    int fds[4], extra;
+
+    (void)state;
+    nfsd_config_default(&config);
+    config.connections_max = 4;
+    peer_server_start(&server, &config);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = peer_connect(server.port);
+        peer_check_alive(fds[i], 1);
+    }
+    extra = peer_connect(server.port);
+    assert_false(peer_recv(extra, &reply));
+    close(extra);
+    assert_int_equal(usage_of(&server).connections_refused, 1);
+    close(fds[0]);
+    AWAIT_USAGE(&server, u.connections == 3);
+    extra = peer_connect(server.port);
+    peer_check_alive(extra, 2);
+    close(extra);
+    for (int i = 1; i < 4; i++)
+        close(fds[i]);
+    peer_server_stop(&server);
+}
+
+/* In a child: descriptors run out; those connected are served, the next is turned away, and when
+ * there are descriptors again it goes on. */
+static int run_out_of_descriptors(int ready, uint16_t *port_out, int go)
+{
+    struct peer_server server;
+    struct rlimit limit;
+    char byte;
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* a failed test leaves nothing behind */
+        return 1;
+    peer_server_start(&server, NULL);
+    limit.rlim_cur = limit.rlim_max = (rlim_t)dup(go) + 30;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 77;
+    *port_out = server.port;
+    if (write(ready, port_out, sizeof(*port_out)) != sizeof(*port_out) || read(go, &byte, 1) != 1)
+        return 1;
+    peer_server_stop(&server);
+    return 0;
+}
+
+static void test_no_descriptors(void **state)
+{
+    int ready[2], go[2], status, fds[60], served = 0, refused = 0, last;
+    uint16_t port = 0;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(go), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(run_out_of_descriptors(ready[1], &port, go[0]));
+    assert_int_equal(read(ready[0], &port, sizeof(port)), sizeof(port));
+    for (int i = 0; i < 60; i++) {
+        struct peer_reply reply;
+        struct peer_msg msg = {0};
+
+        fds[i] = peer_connect(port);
+        peer_put_call(&msg, 5, PEER_NULL);
+        peer_send(fds[i], &msg);
+        peer_msg_free(&msg);
+        if (peer_recv(fds[i], &reply)) {
+            peer_reply_free(&reply);
+            served++;
+        } else {
+            refused++;
+        }
+    }
+    assert_true(served >= 10);
+    assert_true(refused >= 10);
+    assert_int_equal(served + refused, 60);
+    peer_check_alive(fds[0], 6);
+    for (int i = 0; i < 60; i++)
+        close(fds[i]);
+    do { /* the server needs a moment to see them closed */
+        struct peer_reply reply;
+        struct peer_msg msg = {0};
+
+        last = peer_connect(port);
+        peer_put_call(&msg, 7, PEER_NULL);
+        peer_send(last, &msg);
+        peer_msg_free(&msg);
+        status = peer_recv(last, &reply);
+        if (status)
+            peer_reply_free(&reply);
+        close(last);
+    } while (!status);
+    assert_int_equal(write(go[1], "x", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+    for (int i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(go[i]);
+    }
+}
+
+/* Drain lets what is under way finish and takes nothing new. */
+static void test_drain(void **state)
+{
+    struct peer_server server;
+    struct peer_msg msg = {0};
+    int fd;
+
+    (void)state;
+    peer_server_start(&server, NULL);
+    fd = peer_connect(server.port);
+    peer_gate_close();
+    peer_put_call(&msg, 9, PEER_WAIT);
+    peer_send(fd, &msg);
+    peer_await(&peer_waiting, 1);
+    send_hold(fd, 10, 50);
+    AWAIT_USAGE(&server, u.calls_held == 1);
+    assert_false(nfsd_drain(server.nfsd, clock_mono_ns() + 20 * CLOCK_MS));
+    ask_bytes(fd, 11, 1); /* too late */
+    peer_gate_open();
+    assert_int_equal(recv_xid(fd), 9);
+    nfsd_durable(server.nfsd, 50);
+    assert_true(nfsd_drain(server.nfsd, clock_mono_ns() + 10 * CLOCK_S));
+    assert_int_equal(recv_xid(fd), 10);
+    nfsd_stop(server.nfsd);
+    nfsd_durable(server.nfsd, 60); /* may still come */
+    nfsd_free(server.nfsd);
+    peer_msg_free(&msg);
+    close(fd);
+}
+
+/* Stopping with everything still under way leaks nothing (the sanitizers look). */
+static void test_stop_in_the_middle(void **state)
+{
+    struct peer_server server;
+    int fds[8];
+
+    (void)state;
+    peer_server_start(&server, NULL);
+    for (int i = 0; i < 8; i++) {
+        fds[i] = peer_connect(server.port);
+        for (uint32_t j = 0; j < 10; j++) {
+            send_hold(fds[i], j, 1000);
+            ask_bytes(fds[i], 100 + j, 1 << 20);
+        }
+    }
+    AWAIT_USAGE(&server, u.calls_held > 10);
+    peer_server_stop(&server);
+    for (int i = 0; i < 8; i++)
+        close(fds[i]);
+}
+
+/* Large requests back to back on several connections at once, pipelined: nothing gets mixed up. */
+enum { ECHO_SIZE = (1 << 20) - 13, ECHO_CALLS = 12, ECHO_CLIENTS = 4 };
+struct echo_client {
+    int fd;
+    uint32_t seed;
+    pthread_t sender;
+};
+
+static void echo_fill(uint8_t *data, uint32_t seed, uint32_t xid)
+{
+    for (size_t i = 0; i < ECHO_SIZE; i++)
+        data[i] = (uint8_t)(i * 31 + i / 4096 + seed * 7 + xid);
+}
+
+static void *echo_send_main(void *arg)
+{
+    struct echo_client *c = arg;
+    struct peer_msg msg = {0};
+    uint8_t *data = malloc(ECHO_SIZE);
+
+    for (uint32_t xid = 0; xid < ECHO_CALLS && data; xid++) {
+        echo_fill(data, c->seed, xid);
+        msg.len = 0;
+        peer_put_call(&msg, xid, PEER_ECHO);
+        peer_put_opaque(&msg, data, ECHO_SIZE - xid * 1000);
+        peer_send(c->fd, &msg);
+    }
+    peer_msg_free(&msg);
+    free(data);
+    return NULL;
+}
+
+static void test_large_side_by_side(void **state)
+{
+    struct echo_client clients[ECHO_CLIENTS];
+    uint8_t *data = malloc(ECHO_SIZE);
+    struct peer_server server;
+
+    (void)state;
+    assert_non_null(data);
+    peer_server_start(&server, NULL);
+    for (uint32_t i = 0; i < ECHO_CLIENTS; i++) {
+        clients[i].fd = peer_connect(server.port);
+        clients[i].seed = i;
+        assert_int_equal(pthread_create(&clients[i].sender, NULL, echo_send_main, &clients[i]), 0);
+    }
+    for (uint32_t xid = 0; xid < ECHO_CALLS; xid++)
+        for (uint32_t i = 0; i < ECHO_CLIENTS; i++) {
+            struct peer_reply reply;
+
+            assert_true(peer_recv(clients[i].fd, &reply));
+            assert_int_equal(peer_success(&reply), xid); /* answered on the spot: in order */
+            assert_int_equal(peer_u32(&reply, 24), ECHO_SIZE - xid * 1000);
+            echo_fill(data, i, xid);
+            assert_memory_equal(reply.bytes + 28, data, ECHO_SIZE - xid * 1000);
+            peer_reply_free(&reply);
+        }
+    for (uint32_t i = 0; i < ECHO_CLIENTS; i++) {
+        pthread_join(clients[i].sender, NULL);
+        close(clients[i].fd);
+    }
+    AWAIT_USAGE(&server, u.connections == 0);
+    assert_int_equal(usage_of(&server).receive_bytes, 0);
+    free(data);
+    peer_server_stop(&server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_races),
+        cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_call_limits),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_stalled_reader),
+        cmocka_unit_test(test_half_record_and_idle),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_vanishing_clients),
+        cmocka_unit_test(test_receive_limit),
+        cmocka_unit_test(test_thousand_connections),
+        cmocka_unit_test(test_connection_limit),
+        cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_stop_in_the_middle),
+        cmocka_unit_test(test_large_side_by_side),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
