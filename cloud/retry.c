@@ -50,7 +50,7 @@ int64_t retry_next_ns(unsigned attempt, bool slow, uint64_t random, int64_t now_
     int64_t left = deadline_ns == CLOCK_NEVER ? CLOCK_NEVER : deadline_ns - now_ns;
     int64_t delay = retry_delay_ns(attempt, slow, random);
 
-    if (after_ns >= left || left < 2 * CLOCK_MS)
+    if (after_ns >= left || left < RETRY_LEFT_MIN_NS)
         return CLOCK_NEVER;
     if (delay < after_ns) /* all that were told the same time should not come back together */
         delay = after_ns + delay / 4;

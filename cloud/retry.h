@@ -10,8 +10,9 @@
 
 #include "base/clock.h"
 
-#define RETRY_BASE_NS (100 * CLOCK_MS) /* the first delay is somewhere below this */
-#define RETRY_CAP_NS (20 * CLOCK_S)    /* no delay is longer, unless the server asks for it */
+#define RETRY_BASE_NS (100 * CLOCK_MS)    /* the first delay is somewhere below this */
+#define RETRY_CAP_NS (20 * CLOCK_S)       /* no delay is longer, unless the server asks for it */
+#define RETRY_LEFT_MIN_NS (50 * CLOCK_MS) /* in less time before the deadline no try is useful */
 #define RETRY_AFTER_MAX_NS (300 * CLOCK_S)
 
 enum {

@@ -394,6 +394,23 @@ static void call_retry(struct s3_call *call, int err)
         http_timer_start(call->s3->http, &call->retry, next);
 }
 
+/* Keeps what there is to say about a failure. */
+static void call_explain(struct s3_call *call)
+{
+    const struct http_request *http = &call->http;
+
+    /* That the time was up says less than what went wrong before. */
+    if (http->err == -EAGAIN && call->why[0] && clock_mono_ns() >= call->deadline_ns)
+        return;
+    if (http->err)
+        (void)snprintf(call->why, sizeof(call->why), "%.200s (after %u tries)", http->error,
+                       call->attempts);
+    else
+        (void)snprintf(call->why, sizeof(call->why), "%s %d %.64s%s%.160s", call->method,
+                       http->status, call->error.code, call->error.message[0] ? ": " : "",
+                       call->error.message);
+}
+
 static void call_http_done(struct http_request *http)
 {
     struct s3_call *call = http->ctx;
@@ -405,6 +422,7 @@ static void call_http_done(struct http_request *http)
         call_end(call, 0);
         return;
     }
+    call_explain(call);
     /* A refusal says that nothing was done. No answer, or trouble inside the store, says nothing.
      */
     if (http->err ? http->maybe_sent : http->status < 300 || http->status >= 500)
@@ -437,17 +455,7 @@ static void call_http_done(struct http_request *http)
 void s3_req_finish(struct store_req *req, const struct s3_call *call, int err)
 {
     req->err = err;
-    req->error_text[0] = '\0';
-    if (err && call) {
-        const struct http_request *http = &call->http;
-        if (http->err)
-            (void)snprintf(req->error_text, sizeof(req->error_text), "%.200s (after %u tries)",
-                           http->error, call->attempts);
-        else
-            (void)snprintf(req->error_text, sizeof(req->error_text), "%s %d %.64s%s%.160s",
-                           call->method, http->status, call->error.code,
-                           call->error.message[0] ? ": " : "", call->error.message);
-    }
+    (void)snprintf(req->error_text, sizeof(req->error_text), "%s", err && call ? call->why : "");
     req->done(req);
 }
 

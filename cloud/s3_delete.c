@@ -51,9 +51,7 @@ static void one_finish(struct delete_one *one, const struct s3_call *call, int e
 
     one->del->err = err;
     if (err && call && job->error_text[0] == '\0')
-        (void)snprintf(job->error_text, sizeof(job->error_text), "%.160s %d %.64s",
-                       call->http.err ? call->http.error : call->method, call->http.status,
-                       call->error.code);
+        (void)snprintf(job->error_text, sizeof(job->error_text), "%s", call->why);
     free(one);
     job->running--;
     singles_run(job);
@@ -197,8 +195,7 @@ static void batch_done(struct s3_call *call)
     } else if (err) {
         for (size_t i = 0; i < job->batch_count; i++)
             job->req->deletes[job->batch[i]].err = err;
-        (void)snprintf(job->error_text, sizeof(job->error_text), "DeleteObjects %d %.200s",
-                       call->http.status, call->http.err ? call->http.error : call->error.code);
+        (void)snprintf(job->error_text, sizeof(job->error_text), "%s", call->why);
     }
     s3_call_free(call);
     singles_run(job);

@@ -94,7 +94,8 @@ struct s3 {
     atomic_bool list_v1;         /* ListObjectsV2 is not known */
     atomic_bool list_plain;      /* encoding-type=url is not understood */
     atomic_bool no_delete_batch; /* DeleteObjects is not known */
-    atomic_bool crc32c;          /* x-amz-checksum-crc32c is checked by the store */
+    atomic_bool crc32c;          /* x-amz-checksum-crc32c is checked by the store, */
+    atomic_bool crc32c_parts;    /* and in multipart uploads too, with copied parts */
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     char region[64];
@@ -149,6 +150,7 @@ struct s3_call {
 
     /* Results: http holds the last answer. */
     int err;
+    char why[STORE_ERROR_MAX]; /* of the last try that tells something */
     struct http_request http;
     struct s3_xml_error error;
 };

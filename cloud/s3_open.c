@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cloud/s3_int.h"
@@ -179,8 +180,13 @@ static int open_engine(struct s3 *s3, const struct store_config *config, struct 
         .no_verify = config->no_verify,
         .connections = config->connections,
     };
+    if (config->ca_file && access(config->ca_file, R_OK) != 0) {
+        int no_file = -errno;
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%.160s: cannot read %.200s: %s",
+                       s3->addr.url, config->ca_file, strerrordesc_np(-no_file));
+        return no_file;
+    }
     int err = http_engine_open(&http, &s3->http);
-
     if (err)
         (void)snprintf(reterr->text, sizeof(reterr->text), "%.160s: cannot start the network: %s",
                        s3->addr.url, strerrordesc_np(-err));

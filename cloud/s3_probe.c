@@ -255,11 +255,13 @@ static int probe_upload(struct probe *probe)
 static void probe_part_copy(struct probe *probe)
 {
     struct s3 *s3 = probe->s3;
-    int err = probe_upload(probe);
+    bool sums = atomic_load(&s3->crc32c);
 
-    if (err && atomic_load(&s3->crc32c)) {
-        /* Checksums that only work for whole objects are no use. */
-        atomic_store(&s3->crc32c, false);
+    atomic_store(&s3->crc32c_parts, sums);
+    int err = probe_upload(probe);
+    if (err && sums) {
+        /* Some stores have no checksum for a copied part. */
+        atomic_store(&s3->crc32c_parts, false);
         err = probe_upload(probe);
     }
     s3->caps.part_copy = err == 0;

@@ -59,12 +59,13 @@ static void copy_source_send(struct s3_call *call)
         s3_call_header_etag(call, "x-amz-copy-source-if-match", call->req->src_if_match);
 }
 
-static void body_send(struct s3_call *call, const struct store_req *req, char *ret_sum)
+static void body_send(struct s3_call *call, const struct store_req *req, bool with_sum,
+                      char *ret_sum)
 {
     char sum[CHECKSUM_BASE64_CRC32C];
 
     s3_call_body(call, req->buf, req->buf_len);
-    if (!atomic_load(&call->s3->crc32c))
+    if (!with_sum)
         return;
     checksum_crc32c_base64(checksum_crc32c(0, req->buf, req->buf_len), sum);
     s3_call_header(call, "x-amz-checksum-crc32c", sum);
@@ -113,7 +114,7 @@ static void put_send(struct s3 *s3, struct store_req *req)
 
     s3_meta_send(call, req->meta);
     s3_conditions_send(call);
-    body_send(call, req, NULL);
+    body_send(call, req, atomic_load(&s3->crc32c), NULL);
     call->stall_ns = call->s3->stall_write_ns;
     call->parse = put_parse;
     s3_call_start(call, put_done);
@@ -279,7 +280,7 @@ void s3_mpu_begin_start(struct s3 *s3, struct store_req *req)
     if (req->priv)
         s3_content_send(call, req->priv);
     s3_meta_send(call, req->meta);
-    if (atomic_load(&s3->crc32c))
+    if (atomic_load(&s3->crc32c_parts))
         s3_call_header(call, "x-amz-checksum-algorithm", "CRC32C");
     call->parse = begin_parse;
     s3_call_start(call, s3_call_finish);
@@ -311,7 +312,7 @@ void s3_mpu_part_start(struct s3 *s3, struct store_req *req)
 {
     struct s3_call *call = part_call(s3, req);
 
-    body_send(call, req, req->ret_part.checksum);
+    body_send(call, req, atomic_load(&s3->crc32c_parts), req->ret_part.checksum);
     call->stall_ns = call->s3->stall_write_ns;
     call->parse = part_parse;
     s3_call_start(call, s3_call_finish);

@@ -1,5 +1,6 @@
 /*
  * store_conformance URL [--endpoint URL] [--region R] [--path-style] [--connections N]
+ *     [--ca-file PEM] [--no-verify]
  *
  * What store.h promises, tried on a real store. Works below a directory of its own and leaves it
  * empty. Keys for S3 come from the environment.
@@ -182,6 +183,8 @@ static int parse_args(int argc, char **argv, struct store_config *config)
         {"region", required_argument, NULL, 'r'},
         {"connections", required_argument, NULL, 'c'},
         {"path-style", no_argument, NULL, 'p'},
+        {"ca-file", required_argument, NULL, 'a'},
+        {"no-verify", no_argument, NULL, 'n'},
         {0},
     };
     int option;
@@ -195,6 +198,10 @@ static int parse_args(int argc, char **argv, struct store_config *config)
             config->connections = (uint32_t)strtoul(optarg, NULL, 10);
         else if (option == 'p')
             config->path_style = true;
+        else if (option == 'a')
+            config->ca_file = optarg;
+        else if (option == 'n')
+            config->no_verify = true;
         else
             return -1;
     }

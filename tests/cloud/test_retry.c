@@ -31,6 +31,8 @@ static void test_next_respects_the_deadline(void **state)
 
     assert_true(retry_next_ns(1, false, 0, now, now, 0) == CLOCK_NEVER);
     assert_true(retry_next_ns(1, false, 0, now, now - CLOCK_S, 0) == CLOCK_NEVER);
+    assert_true(retry_next_ns(1, false, 0, now, now + RETRY_LEFT_MIN_NS, 0) == now);
+    assert_true(retry_next_ns(1, false, 0, now, now + RETRY_LEFT_MIN_NS - 1, 0) == CLOCK_NEVER);
     assert_true(retry_next_ns(1, false, 7 * CLOCK_MS, now, CLOCK_NEVER, 0) == now + 7 * CLOCK_MS);
     for (unsigned attempt = 1; attempt < 40; attempt++) {
         int64_t next = retry_next_ns(attempt, true, retry_random(), now, now + CLOCK_S, 0);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # with_s3.sh COMMAND [ARG ...]: runs COMMAND while a versitygw serves a fresh bucket "conf" on a free
 # port of 127.0.0.1. COMMAND sees S3_ENDPOINT and the AWS_* variables; "@ENDPOINT@" in an argument
-# is replaced. Exit status: that of COMMAND, or 77 if there is no versitygw.
+# is replaced. With S3_TLS=1 it serves https, by a certificate of its own: @CA@, or S3_CA_FILE.
+# Exit status: that of COMMAND, or 77 if there is no versitygw.
 set -u
 gateway=$(command -v versitygw || true)
 [ -n "$gateway" ] || gateway=$(command -v "${GOPATH:-$HOME/go}/bin/versitygw") ||
@@ -24,11 +25,20 @@ trap 'exit 143' TERM
 
 export ROOT_ACCESS_KEY=conformance ROOT_SECRET_KEY=conformance-secret
 mkdir "$work/data" "$work/data/conf" "$work/home"
+scheme=http
+tls=()
+if [ "${S3_TLS:-0}" = 1 ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=IP:127.0.0.1 -keyout "$work/key.pem" -out "$work/ca.pem" \
+        2>"$work/log" || { cat "$work/log"; echo "skipped: no openssl"; exit 77; }
+    scheme=https
+    tls=(--cert "$work/ca.pem" --key "$work/key.pem")
+fi
 # The port must be free, and stay so until the gateway has it: try until it has one.
 for _ in 1 2 3 4 5; do
     port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
     "$gateway" --port "127.0.0.1:$port" --access "$ROOT_ACCESS_KEY" --secret "$ROOT_SECRET_KEY" \
-        --region us-east-1 --quiet --keep-alive posix "$work/data" >"$work/log" 2>&1 &
+        --region us-east-1 --quiet --keep-alive "${tls[@]}" posix "$work/data" >"$work/log" 2>&1 &
     pid=$!
     for _ in $(seq 100); do
         kill -0 "$pid" 2>/dev/null || break
@@ -46,9 +56,10 @@ fi
 
 export AWS_ACCESS_KEY_ID=$ROOT_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$ROOT_SECRET_KEY
 export AWS_REGION=us-east-1 HOME=$work/home S3_DATA=$work/data
-export S3_ENDPOINT=http://127.0.0.1:$port
+export S3_ENDPOINT=$scheme://127.0.0.1:$port S3_CA_FILE=$work/ca.pem
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3
-"${@//@ENDPOINT@/$S3_ENDPOINT}"
+set -- "${@//@ENDPOINT@/$S3_ENDPOINT}"
+"${@//@CA@/$S3_CA_FILE}"
 status=$?
 [ "$status" = 0 ] || tail -n 20 "$work/log"
 exit "$status"
