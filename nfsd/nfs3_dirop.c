@@ -58,6 +58,17 @@ bool_t nfsproc3_rmdir_3_svc(RMDIR3args *args, RMDIR3res *res, struct svc_req *re
     return TRUE;
 }
 
+/* A refusal for which fs is not asked: err, but a handle of nothing comes first. */
+static int refuse(struct nfs3_call *first, struct nfs3_call *second, int err,
+                  struct fs_attr *first_attr, bool *first_valid, struct fs_wcc *second_wcc)
+{
+    int got = nfs3_call_attr(first, first->ino, err, first_attr, first_valid);
+
+    if (got != err)
+        return got;
+    return nfs3_call_attr(second, second->ino, err, &second_wcc->after, &second_wcc->after_valid);
+}
+
 struct rename_frame {
     struct fs_wcc from, to;
     wcc_data *fromdir_wcc, *todir_wcc;
@@ -88,6 +99,8 @@ bool_t nfsproc3_rename_3_svc(RENAME3args *args, RENAME3res *res, struct svc_req 
     int err = nfs3_call_begin(&c, req, &args->from.dir);
     if (err == 0)
         err = nfs3_call_second(&c, req, &args->to.dir, &to);
+    if (err == -EXDEV)
+        err = refuse(&c, &to, err, &f.from.after, &f.from.after_valid, &f.to);
     if (err == 0) {
         nfs3_call_keep(&c, rename_fill, &f, (xdrproc_t)xdr_RENAME3res, res);
         err =
@@ -102,17 +115,6 @@ bool_t nfsproc3_rename_3_svc(RENAME3args *args, RENAME3res *res, struct svc_req 
     return TRUE;
 }
 
-/* Refused, but the handles are looked at first, for their errors come before NOTSUPP. */
-static int link_refuse(struct nfs3_call *file, struct nfs3_call *dir, struct fs_node *node,
-                       struct fs_wcc *wcc)
-{
-    int err = nfs3_call_attr(file, file->ino, -ENOTSUP, &node->attr, &node->attr_valid);
-
-    if (err != -ENOTSUP)
-        return err;
-    return nfs3_call_attr(dir, dir->ino, err, &wcc->after, &wcc->after_valid);
-}
-
 bool_t nfsproc3_link_3_svc(LINK3args *args, LINK3res *res, struct svc_req *req)
 {
     struct nfs3_call c, dir = {.entry = NULL};
@@ -123,8 +125,8 @@ bool_t nfsproc3_link_3_svc(LINK3args *args, LINK3res *res, struct svc_req *req)
     int err = nfs3_call_begin(&c, req, &args->file);
     if (err == 0)
         err = nfs3_call_second(&c, req, &args->link.dir, &dir);
-    if (err == 0)
-        err = link_refuse(&c, &dir, &file, &wcc);
+    if (err == 0 || err == -EXDEV)
+        err = refuse(&c, &dir, err ? err : -ENOTSUP, &file.attr, &file.attr_valid, &wcc);
     if (!nfs3_call_end(&c, err, &res->status))
         return FALSE;
     nfs3_call_fail_post(&c, err, &file, &res->LINK3res_u.resfail.file_attributes);
