@@ -73,7 +73,7 @@ int nfs3_call_attr(struct nfs3_call *c, uint64_t ino, int err, struct fs_attr *r
     int got = fs_getattr(c->vol, &c->req, ino, ret);
 
     *ret_valid = got == 0;
-    if (got == -ESTALE || got == -EAGAIN)
+    if (got == -ESTALE || (got == -EAGAIN && c->rpc->nowait))
         return got;
     return err;
 }

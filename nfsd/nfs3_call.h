@@ -49,7 +49,7 @@ void nfs3_call_keep(struct nfs3_call *c, void (*fill)(void *frame), void *frame,
                     void *res);
 
 /* Only for procedures that fail without asking fs: the attributes that failures carry too. Returns
- * err, or -EAGAIN or -ESTALE when those come first. */
+ * err; or -ESTALE, which comes first; or -EAGAIN where that leads to a second try that may wait. */
 int nfs3_call_attr(struct nfs3_call *c, uint64_t ino, int err, struct fs_attr *ret,
                    bool *ret_valid);
 
