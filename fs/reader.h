@@ -43,8 +43,8 @@ void reader_file_move(struct reader_file *file, const char *key, const char *eta
  *   -EIO, -EACCES  as the store said
  * On error data is as it was before.
  */
-int reader_read(struct reader_file *file, uint64_t off, size_t len, bool nowait, int64_t deadline_ns,
-                struct fs_data *data);
+int reader_read(struct reader_file *file, uint64_t off, size_t len, bool nowait,
+                int64_t deadline_ns, struct fs_data *data);
 
 /* The same bytes copied into buf, without touching read-ahead: for uploads that need part of their
  * base. Any len. Blocks already cached are used; what is fetched does not enter the cache. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -129,13 +129,14 @@ static void *fake_thread(void *arg)
         if (!fake->queue && fake->stop)
             break;
         struct store_req *req = take(fake);
-        unsigned version = 0, delay = 0;
+        struct timespec delay = {0};
+        unsigned version = 0;
         decide(fake, req, &version);
         if (fake->delay_us)
-            delay = (unsigned)rand_r(&fake->seed) % fake->delay_us;
+            delay.tv_nsec = rand_r(&fake->seed) % (long)fake->delay_us * 1000;
         (void)pthread_mutex_unlock(&fake->lock);
-        if (delay)
-            (void)usleep(delay);
+        if (delay.tv_nsec) /* the latency that a real store has */
+            (void)nanosleep(&delay, NULL);
         if (!req->err)
             fake_fill(version, req->range_off, req->buf, req->got);
         req->done(req);

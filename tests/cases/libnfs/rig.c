@@ -155,7 +155,7 @@ struct server *server_new(const char *const *extra)
     char port[8];
     bool exported = false;
 
-    strcpy(server->dir, "/tmp/pailfs-case-XXXXXX");
+    (void)snprintf(server->dir, sizeof(server->dir), "/tmp/pailfs-case-XXXXXX");
     assert_non_null(mkdtemp(server->dir));
     server->port = rig_alone ? RIG_PORT : free_port();
     (void)snprintf(port, sizeof(port), "%u", server->port);
@@ -269,7 +269,7 @@ void server_start(struct server *server)
     }
 }
 
-int server_stop(struct server *server, int sig)
+void server_stop(struct server *server, int sig)
 {
     int status = 0;
     int64_t end = rig_now_ms() + RIG_STOP_MS;
@@ -285,14 +285,15 @@ int server_stop(struct server *server, int sig)
         pause_ms(RIG_STEP_MS);
     }
     server->pid = 0;
-    if (sig != SIGKILL && status != 0)
+    if (sig == SIGTERM && status != 0) {
         show_log(server);
-    return status;
+        fail_msg("after SIGTERM the server has ended with status %#x", (unsigned)status);
+    }
 }
 
 void server_restart(struct server *server, int sig)
 {
-    (void)server_stop(server, sig);
+    server_stop(server, sig);
     server_start(server);
 }
 
