@@ -40,7 +40,7 @@ int file_info_get(int dir_fd, const char *name, struct file_info *ret)
         .ino = stx.stx_ino,
         .size = S_ISDIR(stx.stx_mode) ? 0 : stx.stx_size,
         .mtime_ns = info_time(&stx.stx_mtime),
-        .ctime_ns = info_time(&stx.stx_ctime),
+        .atime_ns = info_time(&stx.stx_atime),
         .btime_ns = stx.stx_mask & STATX_BTIME ? info_time(&stx.stx_btime) : 0,
     };
     if (ret->kind == FILE_SYMLINK && !S_ISLNK(stx.stx_mode))
@@ -83,8 +83,13 @@ int file_info_open(int dir_fd, const char *name, struct file_info *info)
     struct file_info now = {0};
     /* What was a file at lstat may be a fifo by now: O_NONBLOCK does not wait for its writer. */
     int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    int fd = openat(dir_fd, name, flags | (info->kind == FILE_DIRECTORY ? O_DIRECTORY : 0));
 
+    if (info->kind == FILE_DIRECTORY)
+        flags |= O_DIRECTORY;
+    /* atime is metadata here, not a record of our own reads; only the owner may ask for that. */
+    int fd = openat(dir_fd, name, flags | O_NOATIME);
+    if (fd < 0 && errno == EPERM)
+        fd = openat(dir_fd, name, flags);
     if (fd < 0)
         return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ? -EAGAIN : file_errno();
     int err = file_info_get(fd, "", &now);

@@ -84,7 +84,7 @@ struct file_info {
     enum file_kind kind;
     uint32_t mode, uid, gid;
     uint64_t ino, size; /* size: 0 for a directory */
-    int64_t mtime_ns, ctime_ns, btime_ns;
+    int64_t mtime_ns, atime_ns, btime_ns;
 };
 
 /* A key taken apart: an open parent directory and the last name in it. */

@@ -1,17 +1,16 @@
 /*
  * Metadata of objects: in xattrs "user.pailfs.<name>", and in the file's own mode, owner and group.
  *
- * file-permissions, file-owner and file-group are applied to the file itself. Where that worked, no
- * xattr is written and lstat tells them back, so that they stay true when somebody changes them
- * with chmod or chown. An xattr keeps what could not be applied (chown without privilege, odd
- * spellings). A gateway without privilege keeps the owner's own access bits on, or it could not use
- * the file any more; then the xattr has the mode that was asked for, valid while the real one is
- * what we made it.
+ * file-permissions, file-owner, file-group and file-atime are applied to the file itself. Where
+ * that worked, no xattr is written and lstat tells them back, so that they stay true when somebody
+ * changes them with chmod or chown. An xattr keeps what could not be applied (chown without
+ * privilege, odd spellings). A gateway without privilege keeps the owner's own access bits on, or
+ * it could not use the file any more; then the xattr has the mode that was asked for, valid while
+ * the real one is what we made it.
  *
  * file-mtime is in an xattr only, as "<value>@<real mtime, hex>": it holds until somebody modifies
  * the file, after which the real mtime is the truth. The real mtime itself is part of the ETag.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -36,6 +35,7 @@ enum {
 #define META_OWNER "file-owner"
 #define META_GROUP "file-group"
 #define META_MTIME "file-mtime"
+#define META_ATIME "file-atime"
 
 int file_meta_parse_mode(const char *text, mode_t *ret)
 {
@@ -70,6 +70,20 @@ static int meta_parse_id(const char *text, uint32_t *ret)
     if (id >= UINT32_MAX) /* (uid_t)-1 means "leave it" */
         return -EINVAL;
     *ret = (uint32_t)id;
+    return 0;
+}
+
+/* "<digits>ns", the way file-mtime and file-atime are written. */
+static int meta_parse_time(const char *text, struct timespec *ret)
+{
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+
+    if (digits == 0 || digits > 19 || strcmp(text + digits, "ns") != 0)
+        return -EINVAL;
+    unsigned long long ns = strtoull(text, NULL, 10);
+    if (ns > INT64_MAX)
+        return -EINVAL;
+    *ret = (struct timespec){.tv_sec = (time_t)(ns / CLOCK_S), .tv_nsec = (long)(ns % CLOCK_S)};
     return 0;
 }
 
@@ -158,6 +172,8 @@ static void meta_synthesize(const struct file_info *info, struct store_meta *ret
     store_meta_set(ret, META_GROUP, text);
     (void)snprintf(text, sizeof(text), "%" PRId64 "ns", info->mtime_ns);
     store_meta_set(ret, META_MTIME, text);
+    (void)snprintf(text, sizeof(text), "%" PRId64 "ns", info->atime_ns);
+    store_meta_set(ret, META_ATIME, text);
 }
 
 void file_meta_read(struct file_store *fs, int fd, const struct file_info *info,
@@ -185,6 +201,7 @@ static void meta_apply(struct file_store *fs, int fd, const struct file_info *in
                        const struct store_meta *meta)
 {
     const char *text = store_meta_get(meta, META_PERMISSIONS);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
     uint32_t uid = info->uid, gid = info->gid;
     mode_t mode = info->mode;
 
@@ -199,6 +216,9 @@ static void meta_apply(struct file_store *fs, int fd, const struct file_info *in
     if (!fs->superuser)
         mode |= info->kind == FILE_DIRECTORY ? 0700 : 0600; /* xattrs need write permission */
     if (fchmod(fd, mode) < 0)
+        errno = 0; /* the same */
+    if (meta_parse_time(store_meta_get(meta, META_ATIME), &times[0]) == 0 &&
+        futimens(fd, times) < 0)
         errno = 0; /* the same */
 }
 
@@ -265,24 +285,16 @@ int file_meta_write(struct file_store *fs, int fd, const struct store_meta *meta
 
 void file_meta_write_symlink(int dir_fd, const char *name, const struct store_meta *meta)
 {
-    const char *mtime = store_meta_get(meta, META_MTIME);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
     uint32_t uid = (uint32_t)-1, gid = (uint32_t)-1;
-    char *end;
 
     (void)meta_parse_id(store_meta_get(meta, META_OWNER), &uid);
     (void)meta_parse_id(store_meta_get(meta, META_GROUP), &gid);
     if (fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 &&
         fchownat(dir_fd, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
-        errno = 0;
-    if (!mtime || !isdigit((unsigned char)mtime[0]))
-        return;
-    long long ns = strtoll(mtime, &end, 10);
-    if (strcmp(end, "ns") != 0)
-        return;
-    struct timespec times[2] = {
-        {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = (time_t)(ns / CLOCK_S), .tv_nsec = (long)(ns % CLOCK_S)},
-    };
+        errno = 0; /* no privilege: there is no other place for it */
+    (void)meta_parse_time(store_meta_get(meta, META_ATIME), &times[0]);
+    (void)meta_parse_time(store_meta_get(meta, META_MTIME), &times[1]);
     if (utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         errno = 0;
 }
