@@ -9,8 +9,9 @@ enum { REPLY_SLACK = 1024 /* replies put between trims */ };
 #define PUT_INODE                                                                                 \
     "INSERT OR REPLACE INTO inode (id, volume, type, flags, mode, uid, gid, size, atime, mtime, " \
     "ctime, change, parent, base_epoch, base_key, base_etag, base_size, base_len, verf, target, " \
-    "extra_meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, " \
-    "?17, ?18, ?19, ?20, ?21)"
+    "extra_meta, flight_key, flight_size, flight_len, flight_mtime) VALUES (?1, ?2, ?3, ?4, ?5, " \
+    "?6, "                                                                                        \
+    "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)"
 
 const char *const db_op_sql[DB_OP_COUNT] = {
     [DB_OP_PUT_INODE] = PUT_INODE,

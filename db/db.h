@@ -47,6 +47,10 @@ struct db_inode {
     char *target;               /* of a symlink, else NULL */
     char
         *extra_meta; /* metadata of the object that is not ours, to carry over; "name=value\n"... */
+    char *flight_key;     /* an upload that was begun: the key it writes; NULL = none */
+    uint64_t flight_size; /* and how to tell its object: size, and mtime_ns in its metadata */
+    int64_t flight_mtime_ns;
+    uint64_t flight_len; /* bytes of it that still count (truncation) */
 };
 void db_inode_clear(struct db_inode *row); /* frees the strings */
 

@@ -202,8 +202,9 @@ void db_cursor_close(struct db_cursor *cursor);
 #define DB_INODE_COLUMNS                                                                           \
     "i.id, i.volume, i.type, i.flags, i.mode, i.uid, i.gid, i.size, i.atime, i.mtime, i.ctime, "   \
     "i.change, i.parent, i.base_epoch, i.base_key, i.base_etag, i.base_size, i.base_len, i.verf, " \
-    "i.target, i.extra_meta"
-enum { DB_INODE_COLUMN_COUNT = 21 };
+    "i.target, i.extra_meta, i.flight_key, i.flight_size, i.flight_len, "                          \
+    "i.flight_mtime"
+enum { DB_INODE_COLUMN_COUNT = 25 };
 void db_read_inode_row(sqlite3_stmt *stmt, int column, struct db_inode *ret);
 void db_bind_u64(sqlite3_stmt *stmt, int param, uint64_t value);
 uint64_t db_column_u64(sqlite3_stmt *stmt, int column);

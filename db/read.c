@@ -117,7 +117,11 @@ void db_read_inode_row(sqlite3_stmt *stmt, int column, struct db_inode *ret)
         memcpy(ret->verf, sqlite3_column_blob(stmt, c), DB_VERF_SIZE);
     c++;
     ret->target = db_column_strdup(stmt, c++);
-    ret->extra_meta = db_column_strdup(stmt, c);
+    ret->extra_meta = db_column_strdup(stmt, c++);
+    ret->flight_key = db_column_strdup(stmt, c++);
+    ret->flight_size = db_column_u64(stmt, c++);
+    ret->flight_len = db_column_u64(stmt, c++);
+    ret->flight_mtime_ns = sqlite3_column_int64(stmt, c);
 }
 
 void db_inode_clear(struct db_inode *row)
@@ -126,7 +130,8 @@ void db_inode_clear(struct db_inode *row)
     free(row->base_etag);
     free(row->target);
     free(row->extra_meta);
-    row->base_key = row->base_etag = row->target = row->extra_meta = NULL;
+    free(row->flight_key);
+    row->base_key = row->base_etag = row->target = row->extra_meta = row->flight_key = NULL;
 }
 
 /* One row was asked for: 0 if there is one, -ENOENT if not. */

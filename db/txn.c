@@ -116,6 +116,10 @@ void db_put_inode(struct db_txn *txn, const struct db_inode *row)
     put_verf(txn, row->verf);
     put_text(txn, row->target);
     put_text(txn, row->extra_meta);
+    put_text(txn, row->flight_key);
+    put_u64(txn, row->flight_size);
+    put_u64(txn, row->flight_len);
+    put_i64(txn, row->flight_mtime_ns);
 }
 
 void db_del_inode(struct db_txn *txn, uint64_t inode)

@@ -123,12 +123,11 @@ static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const cha
 
 /* Takes the answers into the state. Lock held. */
 static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, struct ask *asks,
-                     size_t count, int known_type, int64_t now)
+                     size_t count, int known_type, uint64_t dir_gen, int64_t now)
 {
     struct inode *dir = inode_find(vol, dir_id), *found = NULL;
     struct change c;
-
-    if (!dir || (dir->flags & INODE_GONE))
+    if (!dir || (dir->flags & INODE_GONE) || dir_gen != vol->dir_gen)
         return -ERESTART;
     struct inode *known = inode_find_name(vol, dir_id, name);
     if ((known ? (int)known->type : 0) != known_type || (known && inode_owned(vol, known)))
@@ -219,7 +218,7 @@ int ask_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const
 {
     struct inode *known = inode_find_name(vol, dir->id, name);
     int known_type = known ? (int)known->type : 0;
-    uint64_t dir_id = dir->id;
+    uint64_t dir_id = dir->id, dir_gen = vol->dir_gen;
     char *name_copy;
     struct query q;
     struct ask *asks;
@@ -245,7 +244,7 @@ int ask_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const
     if (!err)
         err = recheck;
     if (!err)
-        err = ask_merge(vol, dir_id, name_copy, asks, count, known_type, now);
+        err = ask_merge(vol, dir_id, name_copy, asks, count, known_type, dir_gen, now);
     query_end(vol, &q);
     for (size_t i = 0; i < count; i++) {
         for (size_t r = 0; r < ASK_COUNT; r++)

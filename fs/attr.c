@@ -76,8 +76,8 @@ void attr_truncate(struct inode *ino, uint64_t size)
         extent_map_cut(ino->extents, size, UINT64_MAX);
     if (ino->base_len > size)
         ino->base_len = size;
-    if (ino->truncated_len > size)
-        ino->truncated_len = size;
+    if (ino->flight_len > size)
+        ino->flight_len = size;
     ino->size = ino->disk_size = size;
     ino->write_version++;
     ino->flags |= INODE_DIRTY;

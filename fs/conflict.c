@@ -24,7 +24,8 @@ static void conflict_name(const char *name, char ret[FS_NAME_MAX + 1])
     (void)gmtime_r(&now, &tm);
     (void)strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
     int n = snprintf(suffix, sizeof(suffix), ".conflict-%s-%s", host, when);
-    size_t keep = strlen(name), room = FS_NAME_MAX - (size_t)n;
+    const char *earlier = strstr(name, ".conflict-");
+    size_t keep = earlier ? (size_t)(earlier - name) : strlen(name), room = FS_NAME_MAX - (size_t)n;
     if (keep > room) {
         keep = room;
         while (keep > 0 && ((unsigned char)name[keep] & 0xc0) == 0x80)
@@ -42,7 +43,8 @@ void conflict_rename(struct fs_volume *vol, struct inode *ino, bool base_lost)
 
     vol->conflicts++;
     conflict_name(ino->key->name, name);
-    if (base_lost || !dir || inode_find_name(vol, dir->id, name)) {
+    bool again = strstr(ino->key->name, ".conflict-") != NULL && ino->tries == 0;
+    if (base_lost || again || !dir || inode_find_name(vol, dir->id, name)) {
         /* Part of the content is nowhere any more, or this second had a conflict already. What we
          * have stays in the stage; the next COMMIT tells. */
         ino->sticky_err = -EIO;

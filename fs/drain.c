@@ -88,8 +88,10 @@ static int drain_move_try(struct fs_volume *vol, struct fs_req *req, void *args)
         return err;
     if (path_key(vol, ino, natural) != 0 || path_base_key(vol, ino, base) != 0)
         return 0;
-    if (strcmp(base, natural) == 0 || ino->base_key || (ino->flags & INODE_UPLOADING))
+    if (strcmp(base, natural) == 0 || ino->base_key)
         return 0;
+    if (ino->flags & INODE_UPLOADING)
+        return op_wait(vol, req); /* its base is about to be another */
     if (ino->type == FS_DIR) {
         if (!(ino->flags & INODE_MARKER))
             return 0;
@@ -213,6 +215,17 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool *ret_busy,
     return err;
 }
 
+static bool drain_dirty_below(struct fs_volume *vol, const struct inode *dir)
+{
+    const struct inode *ino;
+
+    TAILQ_FOREACH (ino, &vol->dirty, dirty) {
+        if (ino != dir && !dirty_silly(ino) && path_below(vol, ino, dir))
+            return true;
+    }
+    return false;
+}
+
 static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch)
 {
     struct change c;
@@ -225,6 +238,7 @@ static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch)
         change_end(&c, NULL);
         redirect_remove(vol, dir, epoch);
         vol->path_gen++;
+        vol->dir_gen++;
         upload_kick(vol->fs);
     }
     vol_unlock(vol);
@@ -239,29 +253,41 @@ static bool drain_is_home(struct fs_volume *vol, const struct inode *dir, const 
     return path_key(vol, dir, natural) == 0 && strcmp(natural, prefix) == 0;
 }
 
+/* Looks until nothing is on its way any more. *ret_strays: what is left then. */
+static int drain_settle(struct fs_volume *vol, uint64_t id, const char *prefix, size_t *ret_strays)
+{
+    for (;;) {
+        bool busy;
+        int err = drain_look(vol, prefix, &busy, ret_strays);
+        if (err)
+            return err;
+        vol_lock(vol);
+        const struct inode *dir = inode_find(vol, id);
+        bool gone = !dir || (dir->flags & INODE_GONE);
+        /* What waits for its upload, or is in one, may still lie there. */
+        busy = busy || (!gone && *ret_strays > 0 && drain_dirty_below(vol, dir));
+        bool go = !busy || drain_pause(vol);
+        vol_unlock(vol);
+        if (!go || gone)
+            return -EINTR;
+        if (!busy)
+            return 0;
+    }
+}
+
 /* One redirect until it is empty, or the volume stops. */
 static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
 {
     size_t strays = 0;
-    bool busy;
     int err;
 
     for (int round = 0; round < DRAIN_ROUNDS; round++) {
         d->start_ns = clock_mono_ns();
         err = drain_walk(d, id);
-        do {
-            if (!err)
-                err = drain_look(d->vol, prefix, &busy, &strays);
-            if (err)
-                return err;
-            vol_lock(d->vol);
-            bool go = !busy || drain_pause(d->vol);
-            struct inode *dir = inode_find(d->vol, id);
-            bool moved = !dir || (dir->flags & INODE_GONE);
-            vol_unlock(d->vol);
-            if (!go || moved)
-                return -EINTR;
-        } while (busy);
+        if (!err)
+            err = drain_settle(d->vol, id, prefix, &strays);
+        if (err)
+            return err;
         if (strays == 0)
             break;
     }

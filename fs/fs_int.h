@@ -92,10 +92,9 @@ struct scan { /* a listing of the store into the database, on its way */
     char *token, *last; /* continuation, and the last key seen, of it */
     int64_t started_ns;
     uint64_t stamp;
-    uint64_t first_id; /* rows that are older than this scan have smaller ids */
-    bool busy;         /* somebody fetches a page */
-    bool streaming;    /* the directory had no rows: what there is, is fresh */
-    bool changed;      /* something was found that was not known */
+    uint64_t dir_gen; /* volume->dir_gen when the sources were right */
+    bool busy;        /* somebody fetches a page */
+    bool streaming;   /* the directory had no rows: what there is, is fresh */
 };
 
 struct inode {
@@ -151,10 +150,15 @@ struct inode {
     char *target_key; /* on volume->targets while on volume->dirty */
     int64_t due_ns, dirty_since_ns;
     uint32_t tries;
-    int sticky_err;         /* told to the next COMMIT */
-    char *flight_key;       /* key an upload is writing now */
-    uint64_t truncated_len; /* while uploading: smallest size since the snapshot */
-    uint64_t meta_version;  /* counts changes of attributes that go into metadata */
+    int sticky_err; /* told to the next COMMIT */
+    char
+        *flight_key; /* key that an upload writes, or was writing before a crash: durable before the
+                        upload begins, until its outcome is. On volume->flights while it runs */
+    uint64_t flight_size; /* how to tell that upload's object */
+    int64_t flight_mtime_ns;
+    uint64_t flight_len;   /* bytes of it that still count: truncation lowers it */
+    bool flight_live;      /* announced by an upload of this run that has not ended */
+    uint64_t meta_version; /* counts changes of attributes that go into metadata */
 };
 
 struct negative { /* a name that is known not to be there */
@@ -232,7 +236,8 @@ struct fs_volume {
     struct grave_list graves;
     uint64_t clock;    /* stamps of queries and touches */
     uint64_t load_gen; /* counts evictions of rows that a reader may have read too early */
-    uint64_t path_gen; /* counts renames: keys made before one may be wrong */
+    uint64_t path_gen; /* counts renames and placements: keys made before one may be wrong */
+    uint64_t dir_gen;  /* counts renames of directories: sources made before one may be wrong */
     uint64_t epoch;    /* of bases that are placed now */
     uint64_t inode_count, negative_count;
     uint64_t hidden; /* names in the store that cannot be paths, seen by listings */
@@ -412,6 +417,8 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
 void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, struct inode *known,
                  const struct store_object *marker, int64_t now, struct change *c,
                  struct inode **ret);
+/* True if something below dir is not in the store yet, or drains. */
+bool observe_work_below(struct fs_volume *vol, const struct inode *dir);
 /* Nothing there any more. False if it must stay (not all of it is in the store). */
 bool observe_gone(struct fs_volume *vol, struct inode *dir, struct inode *known, struct change *c);
 bool inode_owned(const struct fs_volume *vol, const struct inode *ino); /* ahead of the store */
@@ -476,6 +483,18 @@ bool volume_idle(struct fs_volume *vol, struct fs_left *left); /* adds to left *
 /* --- write.c --- */
 
 void write_wcc_before(const struct inode *ino, struct fs_wcc *wcc);
+
+/* --- flight.c: uploads that survive a crash half done --- */
+
+/* What ino's next upload will write, and how to tell its object, is durable: 0. -ERESTART after
+ * waiting. */
+int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
+/* There is a record of an upload that did not end: finds out whether its object is in the store,
+ * and if so makes it the base. -ERESTART; or an error of the store. */
+int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
+void flight_forget(struct inode *ino);
+/* True if the object looks like what ino's record says. */
+bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime_ns);
 
 /* --- place.c: one upload --- */
 

@@ -244,6 +244,10 @@ static void inode_from_row(struct fs_volume *vol, struct inode *ino, const struc
     memcpy(ino->verf, row->verf, sizeof(ino->verf));
     ino->target = mem_strdup(row->target);
     ino->extra_meta = mem_strdup(row->extra_meta);
+    ino->flight_key = mem_strdup(row->flight_key);
+    ino->flight_size = row->flight_size;
+    ino->flight_len = row->flight_len;
+    ino->flight_mtime_ns = row->flight_mtime_ns;
     inode_set_base(vol, ino, row->base_key, row->base_etag, row->base_size);
     ino->base_len = row->base_len;
     ino->base_epoch = row->base_epoch;
@@ -291,6 +295,10 @@ void inode_row(const struct inode *ino, struct db_inode *ret)
         .base_len = ino->base_len,
         .target = ino->target,
         .extra_meta = ino->extra_meta,
+        .flight_key = ino->flight_key,
+        .flight_size = ino->flight_size,
+        .flight_len = ino->flight_len,
+        .flight_mtime_ns = ino->flight_mtime_ns,
     };
     memcpy(ret->verf, ino->verf, sizeof(ret->verf));
 }
@@ -306,6 +314,8 @@ void inode_set_gone(struct fs_volume *vol, struct change *c, struct inode *ino)
         free(key);
     }
     db_del_inode(c->txn, ino->id);
+    while (ino->redirect_count > 0)
+        redirect_remove(vol, ino, ino->redirects[0].epoch);
     if (ino->extents)
         change_grave(c, extent_map_bury(ino->extents));
     ino->extents = NULL;

@@ -22,8 +22,6 @@ bool inode_owned(const struct fs_volume *vol, const struct inode *ino)
 static void observe_changed(struct inode *dir, struct change *c)
 {
     dir->gen++;
-    if (dir->scan)
-        dir->scan->changed = true;
     if (dir->complete_ns == 0 && !(dir->flags & INODE_LISTED))
         return; /* nobody has seen a whole listing yet */
     inode_stamp(dir, true);
@@ -135,12 +133,15 @@ void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, str
     *ret = ino;
 }
 
-/* True if something below dir is not in the store yet. */
-static bool observe_work_below(struct fs_volume *vol, const struct inode *dir)
+bool observe_work_below(struct fs_volume *vol, const struct inode *dir)
 {
     const struct inode *ino;
 
     TAILQ_FOREACH (ino, &vol->dirty, dirty) {
+        if (path_below(vol, ino, dir))
+            return true;
+    }
+    TAILQ_FOREACH (ino, &vol->draining, drain) {
         if (path_below(vol, ino, dir))
             return true;
     }

@@ -57,8 +57,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
         extent_map_snapshot(ino->extents, &p->snapshot);
     meta_encode(ino, &p->meta);
     place_precondition(vol, p, ino);
-    ino->flight_key = mem_strdup(p->target);
-    ino->truncated_len = UINT64_MAX;
+    ino->flight_len = UINT64_MAX;
     HASH_ADD_KEYPTR(hh_flight, vol->flights, ino->flight_key, strlen(ino->flight_key), ino);
     return 0;
 }
@@ -91,25 +90,34 @@ static int place_look_before(struct place *p)
     return err;
 }
 
-/* A precondition failed: perhaps because an earlier try of ours did get through, its reply lost, or
- * its result not durable before a crash. Then the object is what we were about to make. */
+/* A precondition failed: perhaps because an earlier try of ours did get through and its reply was
+ * lost. Then the object is what we were about to make. */
 static bool place_was_ours(struct place *p)
 {
     struct store_req r = {.op = STORE_HEAD, .key = p->target};
-    struct inode probe = {.type = p->type};
     uint64_t size = p->symlink && p->type == FS_LNK ? strlen(p->symlink) : p->size;
     bool ours = false;
 
     if (place_call(p, &r) == 0) {
-        meta_apply(&probe, &r.object);
-        ours = r.object.size == size && probe.mtime_ns == p->mtime_ns &&
-               store_meta_get(&r.object.meta, "file-mtime") != NULL;
+        ours = flight_matches(&r.object, size, p->mtime_ns);
         memcpy(p->etag, r.object.etag, sizeof(p->etag));
-        free(probe.extra_meta);
-        free(probe.target);
     }
     store_req_clear(&r);
     return ours;
+}
+
+/* Was it the source of the copy that is not what it was, and not the target? */
+static bool place_lost_base(struct place *p)
+{
+    struct store_req r = {.op = STORE_HEAD, .key = p->base_key};
+    bool lost = false;
+
+    if (!p->base_etag || strcmp(p->base_key, p->target) == 0)
+        return false;
+    int err = place_call(p, &r);
+    lost = err == -ENOENT || (!err && strcmp(r.object.etag, p->base_etag) != 0);
+    store_req_clear(&r);
+    return lost;
 }
 
 /* The new object is the base. Lock held. */
@@ -124,8 +132,8 @@ static void place_rebase(struct fs_volume *vol, struct inode *ino, const struct 
     if (p->base_etag && strcmp(p->base_key, p->target) != 0 && !intent_find(vol, p->base_key))
         intent_delete(vol, c, ino->key ? ino->key->parent : 0, p->base_key, p->base_etag);
     inode_set_base(vol, ino, moved ? p->target : NULL, p->etag, p->size);
-    if (ino->truncated_len < ino->base_len)
-        ino->base_len = ino->truncated_len;
+    if (ino->flight_len < ino->base_len)
+        ino->base_len = ino->flight_len;
     vol->path_gen++;
     old = intent_find(vol, p->target);
     if (moved)
@@ -168,6 +176,7 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
     ino->checked_ns = clock_mono_ns();
     ino->tries = 0;
     ino->sticky_err = 0;
+    flight_forget(ino);
     ino->dirty_since_ns = ino->checked_ns;
     change_row(c, ino);
 }
@@ -177,7 +186,7 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
     int64_t wait_s = INT64_C(1) << (ino->tries < 6 ? ino->tries : 6);
 
     if (err == -ESTALE && (p->content || p->type == FS_LNK || (ino->flags & INODE_PLACE))) {
-        conflict_rename(vol, ino, p->base_lost && p->content);
+        conflict_rename(vol, ino, p->base_lost);
         return;
     }
     if (err == -ESTALE) {
@@ -201,9 +210,8 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     struct change c;
 
     HASH_DELETE(hh_flight, vol->flights, ino);
-    free(ino->flight_key);
-    ino->flight_key = NULL;
     ino->flags &= ~(uint32_t)INODE_UPLOADING;
+    ino->flight_live = false;
     key_touch(vol, p->target);
     change_begin(&c, vol);
     if (ino->flags & INODE_GONE) {
@@ -243,7 +251,9 @@ static int place_prepare(struct fs_volume *vol, struct fs_req *req, void *args)
     if (!err)
         err = commit_inode(vol, req, a->ino, &seq);
     if (!err)
-        err = op_wait_durable(vol, req, seq);
+        err = flight_announce(vol, req, a->ino);
+    if (!err)
+        err = op_wait_durable(vol, req, a->ino->seq);
     if (err)
         return err;
     return place_freeze(vol, a->ino, a->p);
@@ -259,6 +269,7 @@ void place_run(struct fs_volume *vol, struct inode *ino)
     if (err) {
         vol_lock(vol);
         ino->flags &= ~(uint32_t)INODE_UPLOADING;
+        ino->flight_live = false;
         ino->tries++;
         ino->due_ns = clock_mono_ns() + CLOCK_S;
         if (err == -ENAMETOOLONG)
@@ -269,6 +280,8 @@ void place_run(struct fs_volume *vol, struct inode *ino)
             err = place_data(&p);
         if (err == -ESTALE && !p.base_lost && place_was_ours(&p))
             err = 0;
+        if (err == -ESTALE && !p.base_lost)
+            p.base_lost = place_lost_base(&p);
         log_event(LOG_DEBUG, "upload", "key=%s size=%lu err=%d", LOG_Q(p.target),
                   (unsigned long)p.size, err);
         vol_lock(vol);

@@ -24,7 +24,7 @@ struct read_plan {
     struct reader_file *file;
     struct read_segment *segments;
     size_t segment_count;
-    bool owned;
+    uint64_t path_gen;
 };
 
 struct reader_file *read_file(struct fs_volume *vol, struct inode *ino)
@@ -123,7 +123,7 @@ static int read_try(struct fs_volume *vol, struct fs_req *req, void *args)
         p->len = p->count;
         p->eof = false;
     }
-    p->owned = inode_owned(vol, ino);
+    p->path_gen = vol->path_gen;
     read_plan_range(vol, p, ino);
     p->file = read_file(vol, ino);
     return 0;
@@ -206,14 +206,31 @@ static void read_plan_clear(struct fs_volume *vol, struct read_plan *p)
     p->file = NULL;
 }
 
-/* The object is not the version that we know: the next look at the name finds out what it is. */
-static void read_doubt(struct fs_volume *vol, uint64_t id)
+struct read_again {
+    const struct read_plan *plan;
+    uint64_t path_gen;
+};
+
+/* The base was not what the plan said. If an upload or a rename of ours put another in its place,
+ * the plan has to be made anew; if one is about to end, after it. Otherwise the next look at the
+ * name finds out what somebody else did. */
+static int read_again_try(struct fs_volume *vol, struct fs_req *req, void *args)
 {
-    vol_lock(vol);
-    struct inode *ino = inode_find(vol, id);
-    if (ino)
-        ino->checked_ns = 0;
-    vol_unlock(vol);
+    const struct read_again *a = args;
+    struct inode *ino = inode_find(vol, a->plan->ino);
+
+    if (!ino || (ino->flags & INODE_GONE))
+        return -ESTALE;
+    if (vol->path_gen != a->path_gen)
+        return 0;
+    if (ino->flags & INODE_UPLOADING)
+        return op_wait(vol, req);
+    if (ino->flight_key) /* cut off by a crash */
+        return flight_resolve(vol, req, ino);
+    if (inode_owned(vol, ino))
+        return -EIO; /* part of a file with changes of ours is gone from the store */
+    ino->checked_ns = 0;
+    return 0;
 }
 
 int fs_read(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
@@ -225,22 +242,24 @@ int fs_read(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t of
     p.count = count < FS_IO_MAX ? count : FS_IO_MAX;
     node->attr_valid = false;
     *ret = (struct fs_data){0};
-    for (int tries = 0;; tries++) {
+    for (;;) {
+        struct read_again again = {.plan = &p};
         err = op_run(vol, req, read_try, &p);
+        again.path_gen = p.path_gen;
         if (!err)
             err = read_fetch(vol, req, &p, ret);
         read_plan_clear(vol, &p);
-        if (err != -ESTALE || !node->attr_valid || tries > 0)
+        if (err != -ESTALE || !node->attr_valid)
             break;
-        if (p.owned) {
-            err = -EIO; /* part of a file with changes of ours is gone from the store */
-            break;
-        }
-        read_doubt(vol, ino);
         if (req->flags & FS_NOWAIT)
             return -EAGAIN;
-        req->start_ns = clock_mono_ns();
         node->attr_valid = false;
+        if (clock_mono_ns() >= req->deadline_ns)
+            return -EAGAIN;
+        req->start_ns = clock_mono_ns();
+        err = op_run(vol, req, read_again_try, &again);
+        if (err)
+            break;
     }
     if (!err)
         *ret_eof = p.eof;

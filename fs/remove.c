@@ -25,7 +25,7 @@ int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, s
             return err;
         /* A marker may lie in each place where the directory's content lay. */
         for (size_t i = 0; i < sources.count; i++) {
-            if (ino->flags & (INODE_MARKER | INODE_UPLOADING) || i > 0)
+            if ((ino->flags & INODE_MARKER) || ino->flight_key || i > 0)
                 intent_delete(vol, c, dir->id, sources.s[i].prefix, NULL);
         }
         sources_clear(&sources);

@@ -80,6 +80,8 @@ static int rename_file_base(struct fs_volume *vol, struct change *c, const struc
     }
     if (src->flight_key && !intent_find(vol, src->flight_key))
         intent_delete(vol, c, n->from_dir->id, src->flight_key, NULL);
+    if (!(src->flags & INODE_UPLOADING))
+        flight_forget(src); /* the intent sees to its object */
     return 0;
 }
 
@@ -154,10 +156,12 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
     inode_set_name(vol, src, a->to_dir, a->to, dirent_id);
     change_gone(c, a->from_dir, a->from);
     vol->path_gen++;
-    if (is_dir)
+    if (is_dir) {
+        vol->dir_gen++;
         dirty_retarget_all(vol);
-    else
+    } else {
         rename_file_placed(vol, c, src);
+    }
     dirty_marker(vol, c, n->from_dir);
     inode_stamp(src, false);
     change_row(c, src);

@@ -255,10 +255,14 @@ static void page_merge_missing(struct fs_volume *vol, struct inode *dir, const s
     }
     if (!inode_link(vol, known) || path_key(vol, known, natural) != 0)
         return;
-    if (known->type == FS_DIR)
+    if (known->type == FS_DIR) {
+        /* While a directory has several sources, a child may live in any of them. */
+        if (dir->scan->sources.count > 1)
+            return;
         memcpy(key, natural, sizeof(key));
-    else if (!known->base_etag || path_base_key(vol, known, key) != 0)
+    } else if (!known->base_etag || path_base_key(vol, known, key) != 0) {
         return;
+    }
     if (strncmp(key, p->prefix, strlen(p->prefix)) != 0 || strcmp(key, natural) != 0)
         return; /* it lies in another source */
     if (!key_unsettled(vol, key, stamp))
@@ -356,11 +360,12 @@ static int scan_page(struct fs_volume *vol, struct inode *dir, struct store_req 
         page_clear_rows(&p);
         err = page_read_rows(vol, &p, dir->id);
         vol_lock(vol);
-        if (err || (dir->flags & INODE_GONE) || page_merge(vol, dir, &p, gen, ret_seq))
+        if (err || (dir->flags & INODE_GONE) || scan->dir_gen != vol->dir_gen ||
+            page_merge(vol, dir, &p, gen, ret_seq))
             break;
         vol_unlock(vol);
     }
-    if (!err && !(dir->flags & INODE_GONE)) {
+    if (!err && !(dir->flags & INODE_GONE) && scan->dir_gen == vol->dir_gen) {
         vol->hidden += p.hidden;
         dir->entries += p.count;
         free(scan->last);
@@ -390,6 +395,7 @@ static int scan_make(struct fs_volume *vol, struct inode *dir)
     }
     struct scan *scan = mem_zalloc(sizeof(*scan));
     scan->sources = sources;
+    scan->dir_gen = vol->dir_gen;
     scan->busy = true;
     dir->scan = scan;
     inode_pin(vol, dir);
@@ -414,6 +420,10 @@ int scan_step(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
         return -EAGAIN;
     if (dir->scan && dir->scan->busy)
         return op_wait(vol, req);
+    if (dir->scan && dir->scan->dir_gen != vol->dir_gen) {
+        scan_free(dir->scan); /* a directory moved: begin again where things lie now */
+        dir->scan = NULL;
+    }
     if (!dir->scan)
         return scan_make(vol, dir);
     struct scan *scan = dir->scan;
@@ -495,7 +505,7 @@ int scan_empty(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
     err = op_wait_durable(vol, req, dir->child_seq);
     if (err)
         return err;
-    uint64_t gen = dir->gen, id = dir->id;
+    uint64_t gen = dir->gen, id = dir->id, dir_gen = vol->dir_gen;
     err = path_sources(vol, dir, &sources);
     if (err)
         return err;
@@ -510,7 +520,7 @@ int scan_empty(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
     inode_unpin(vol, dir);
     if (err)
         return err;
-    if (dir->gen != gen)
+    if (dir->gen != gen || vol->dir_gen != dir_gen)
         return -ERESTART;
     if (rows > 0) {
         /* Perhaps somebody else removed them: the store has the last word. */

@@ -34,8 +34,10 @@ static void assert_inode_same(const struct db_inode *a, const struct db_inode *b
     assert_memory_equal(a->verf, b->verf, DB_VERF_SIZE);
     assert_str_same(a->base_key, b->base_key);
     assert_str_same(a->base_etag, b->base_etag);
-    assert_str_same(a->target, b->target);
-    assert_str_same(a->extra_meta, b->extra_meta);
+    assert_str_same(a->target, b->target);    assert_str_same(a->extra_meta, b->extra_meta);
+    assert_str_same(a->flight_key, b->flight_key);
+    assert_int_equal(a->flight_size, b->flight_size);    assert_int_equal(a->flight_mtime_ns, b->flight_mtime_ns);
+    assert_int_equal(a->flight_len, b->flight_len);
 }
 
 static void check_inode(struct fixture *f, const struct db_inode *want)
@@ -79,8 +81,10 @@ static void test_inode(void **state)
         .base_size = UINT64_MAX,
         .base_len = UINT64_C(0x80) << 48,
         .verf = {1, 2, 0, 4, 5, 6, 7, 8},
-        .target = (char *)"",
-        .extra_meta = (char *)"x=1\ny=2\n",
+        .target = (char *)"",        .extra_meta = (char *)"x=1\ny=2\n",
+        .flight_key = (char *)"where/it/goes",
+        .flight_size = UINT64_C(1) << 40,        .flight_mtime_ns = -5,
+        .flight_len = 77,
     };
     struct db_inode plain = {.id = 78, .size = 255, .change = 256, .parent = 65535};
 

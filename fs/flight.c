@@ -1,0 +1,120 @@
+/*
+ * Uploads that a crash may cut off between "the store has it" and "we know". Before an upload
+ * begins, a record of what it will make is durable: key, size, and the mtime that the object's
+ * metadata will carry. After a crash the record tells our own object from somebody else's: if it
+ * got through it is the base now, because the base that the database knows was replaced by it.
+ */
+#include "fs/fs_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+void flight_forget(struct inode *ino)
+{
+    free(ino->flight_key);
+    ino->flight_key = NULL;
+    ino->flight_size = 0;
+    ino->flight_mtime_ns = 0;
+    ino->flight_len = 0;
+}
+
+bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime_ns)
+{
+    struct inode probe = {.type = FS_REG};
+
+    if (obj->size != size || !store_meta_get(&obj->meta, "file-mtime"))
+        return false;
+    meta_apply(&probe, obj);
+    free(probe.extra_meta);
+    free(probe.target);
+    return probe.mtime_ns == mtime_ns;
+}
+
+int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
+{
+    char target[STORE_KEY_MAX + 1];
+    /* A directory's times change with every file in it, and its marker says nothing that could be lost. */
+    uint64_t size = ino->type == FS_DIR ? 0 : ino->size;
+    int64_t mtime_ns = ino->type == FS_DIR ? 0 : ino->mtime_ns;
+    struct change c;
+    int err;
+
+    if (ino->flight_key && !ino->flight_live)
+        return flight_resolve(vol, req, ino);
+    err = path_key(vol, ino, target);
+    if (err)
+        return err;
+    if (ino->flight_key && strcmp(ino->flight_key, target) == 0 && ino->flight_size == size &&
+        ino->flight_mtime_ns == mtime_ns)
+        return 0;
+    flight_forget(ino);
+    ino->flight_key = mem_strdup(target);
+    ino->flight_size = size;
+    ino->flight_mtime_ns = mtime_ns;
+    ino->flight_len = UINT64_MAX;
+    ino->flight_live = true;
+    change_begin(&c, vol);
+    change_row(&c, ino);
+    change_end(&c, NULL);
+    return 0;
+}
+
+/* The object of the record is in the store: it is what the extents lie over from now on. Lock held.
+ */
+static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *etag,
+                          struct change *c)
+{
+    char natural[STORE_KEY_MAX + 1];
+    bool moved = path_key(vol, ino, natural) != 0 || strcmp(natural, ino->flight_key) != 0;
+    uint64_t len = ino->flight_len < ino->flight_size ? ino->flight_len : ino->flight_size;
+
+    if (ino->type == FS_DIR) {
+        if (!moved)
+            ino->flags |= INODE_MARKER;
+        return;
+    }
+    if (moved) {
+        intent_delete(vol, c, ino->key->parent, ino->flight_key, etag);
+        ino->flags |= INODE_PLACE;
+    }
+    inode_set_base(vol, ino, moved ? ino->flight_key : NULL, etag, ino->flight_size);
+    ino->base_len = len;
+    vol->path_gen++;
+}
+
+int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
+{
+    struct change c;
+    int err;
+
+    if (req->flags & FS_NOWAIT)
+        return -EAGAIN;
+    if (clock_mono_ns() >= req->deadline_ns)
+        return -EAGAIN;
+    CLEANUP_FREE char *key = mem_strdup(ino->flight_key);
+    struct store_req r = {.op = STORE_HEAD, .deadline_ns = req->deadline_ns, .key = key};
+    inode_pin(vol, ino);
+    vol_unlock(vol);
+    err = store_call(vol->store, &r);
+    vol_lock(vol);
+    inode_unpin(vol, ino);
+    if (err == -ENOENT || !err) {
+        bool same = ino->flight_key && !ino->flight_live && !(ino->flags & INODE_GONE) &&
+                    strcmp(ino->flight_key, key) == 0;
+        if (same) {
+            change_begin(&c, vol);
+            if (!err && (ino->type == FS_DIR ||
+                         flight_matches(&r.object, ino->flight_size, ino->flight_mtime_ns)))
+                flight_rebase(vol, ino, r.object.etag, &c);
+            flight_forget(ino);
+            change_row(&c, ino);
+            change_end(&c, NULL);
+        }
+        err = -ERESTART;
+    }
+    store_req_clear(&r);
+    return err;
+}
