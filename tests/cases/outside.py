@@ -22,7 +22,7 @@ def content(client, path):
     return out if rc == 0 else None
 
 
-def check_seen(case, client, store, where, limit):
+def check_seen(case, client, store, where, top, limit):
     """Adds, replaces and removes objects; the client must see it within limit seconds."""
     def seen(probe, what):
         end = time.monotonic() + limit
@@ -34,34 +34,34 @@ def check_seen(case, client, store, where, limit):
             time.sleep(0.1)
 
     def names():
-        return client.run(f"ls {where}/dir").split()
+        return client.run(f"ls {where}/{top}").split()
 
     def cat(name):
-        return content(client, f"{where}/dir/{name}")
+        return content(client, f"{where}/{top}/{name}")
 
-    store.put("dir/first", b"one")
+    store.put(f"{top}/first", b"one")
     seen(lambda: cat("first") == "one", "a new object in a new directory")
     kit.equal(names(), ["first"], "listing")
     kit.equal(cat("second"), None, "a name that is not there")
-    store.put("dir/second", b"two")
+    store.put(f"{top}/second", b"two")
     seen(lambda: cat("second") == "two", "an object that was looked up in vain before")
-    store.put("dir/third", b"3")
+    store.put(f"{top}/third", b"3")
     seen(lambda: names() == ["first", "second", "third"], "a new object in a listing")
-    store.put("dir/first", b"replaced")
+    store.put(f"{top}/first", b"replaced")
     seen(lambda: cat("first") == "replaced", "a replaced object")
-    store.put("dir/first", b"REPLACED")
+    store.put(f"{top}/first", b"REPLACED")
     seen(lambda: cat("first") == "REPLACED", "a replaced object of the same size")
-    store.delete("dir/second")
+    store.delete(f"{top}/second")
     seen(lambda: cat("second") is None, "a removed object")
     seen(lambda: names() == ["first", "third"], "a removed object in a listing")
-    store.put("dir/sub/deep", b"deep")
+    store.put(f"{top}/sub/deep", b"deep")
     seen(lambda: cat("sub/deep") == "deep", "a new directory")
     # Ours and theirs in one directory.
-    client.run(f"echo mine > {where}/dir/mine; sync {where}/dir/mine")
-    kit.wait_for(lambda: store.get("dir/mine") == b"mine\n", "our file in the bucket")
-    store.put("dir/mine", b"theirs")
+    client.run(f"echo mine > {where}/{top}/mine; sync {where}/{top}/mine")
+    kit.wait_for(lambda: store.get(f"{top}/mine") == b"mine\n", "our file in the bucket")
+    store.put(f"{top}/mine", b"theirs")
     seen(lambda: cat("mine") == "theirs", "our file replaced by them")
-    for key in ("dir/first", "dir/third", "dir/mine", "dir/sub/deep"):
+    for key in (f"{top}/first", f"{top}/third", f"{top}/mine", f"{top}/sub/deep"):
         store.delete(key)
     case.step("added, replaced and removed")
 
@@ -94,7 +94,7 @@ def main():
             server = servers.Pailfs(case, store, ["--attr-ttl", f"{ttl}s"], state=f"state-{ttl}").start()
             client.mount(server.source, options=UNCACHED)
             case.step(f"attr-ttl {ttl}")
-            check_seen(case, client, store, "/mnt/n", ttl + SLACK if ttl else 0)
+            check_seen(case, client, store, "/mnt/n", f"dir{ttl}", ttl + SLACK if ttl else 0)
             check_unmixed(case, client, store, "/mnt/n")
             store.delete("replaced")
             client.umount()

@@ -152,7 +152,7 @@ class Case:
         print(f"[{time.monotonic() - self.began:6.1f}] {text}", flush=True)
 
     def __exit__(self, kind, error, trace):
-        if kind is not None and not issubclass(kind, SystemExit):
+        if kind is not None and not (kind is SystemExit and error.code == 77):
             print(f"FAILED: {error}" if kind is Failed else f"FAILED: {kind.__name__}: {error}", flush=True)
             for process in {process.log: process for process in self.processes}.values():  # the last of each name
                 print(f"--- {process.name}: {'running' if process.alive() else process.child.returncode}; last lines of "
