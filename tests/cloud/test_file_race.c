@@ -21,7 +21,7 @@ struct racer {
 static void *race_create(void *arg)
 {
     struct racer *racer = arg;
-    char key[32], text[8];
+    char key[32], text[16];
 
     for (int i = 0; i < RACE_KEYS; i++) {
         (void)snprintf(key, sizeof(key), "race/%d/k", i);
@@ -38,7 +38,7 @@ static void test_race_if_none_match(void **state)
 {
     struct racer racers[RACERS];
     pthread_t threads[RACERS];
-    char key[32], text[8];
+    char key[32], text[16];
 
     for (int i = 0; i < RACERS; i++) {
         racers[i] = (struct racer){.env = *state, .number = i};
