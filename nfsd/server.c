@@ -247,13 +247,13 @@ int nfsd_start(struct nfsd *nfsd, struct nfsd_error *reterr)
     int r = 0;
 
     assert(!nfsd->started);
-    nfsd->started = true;
     nfsd->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     for (unsigned i = 0; i < nfsd->config.reactors; i++) {
         int ri = reactor_init(&nfsd->reactors[i], nfsd, i);
 
         r = r < 0 ? r : ri;
     }
+    atomic_store(&nfsd->started, true); /* nfsd_durable may have been called before */
     TAILQ_FOREACH (listener, &nfsd->listeners, link)
         if (r == 0)
             r = reactor_watch(&nfsd->reactors[0], listener->fd, &listener->source, EPOLLIN);

@@ -73,7 +73,8 @@ struct nfsd {
     TAILQ_HEAD(, listener) listeners;
     int reserve_fd; /* reactor 0 only: given up to accept and refuse when descriptors run out */
     unsigned next_reactor;
-    bool started, stopped;
+    atomic_bool started; /* the reactors are there: others may talk to them */
+    bool stopped;
 
     atomic_bool draining; /* accept and read nothing more */
     atomic_bool stopping; /* reactors end */
