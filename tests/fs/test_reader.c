@@ -313,7 +313,7 @@ static unsigned fill_memory(struct reader_file *file, struct fs_data *held, unsi
     unsigned count = 0;
 
     while (count < max &&
-           reader_read(file, count * MIB, FS_IO_MAX, false, in_ms(100), &held[count]) == 0)
+           reader_read(file, count * MIB, FS_IO_MAX, false, in_ms(1500), &held[count]) == 0)
         count++;
     return count;
 }
