@@ -53,6 +53,8 @@ struct db_inode {
     uint64_t flight_len; /* bytes of it that still count (truncation) */
 };
 void db_inode_clear(struct db_inode *row); /* frees the strings */
+/* With strings of its own: for rows that have to outlive a callback. */
+void db_inode_copy(struct db_inode *dst, const struct db_inode *src);
 
 struct db_dirent {
     uint64_t id; /* the READDIR cookie */

@@ -134,6 +134,16 @@ void db_inode_clear(struct db_inode *row)
     row->base_key = row->base_etag = row->target = row->extra_meta = row->flight_key = NULL;
 }
 
+void db_inode_copy(struct db_inode *dst, const struct db_inode *src)
+{
+    *dst = *src;
+    dst->base_key = mem_strdup(src->base_key);
+    dst->base_etag = mem_strdup(src->base_etag);
+    dst->target = mem_strdup(src->target);
+    dst->extra_meta = mem_strdup(src->extra_meta);
+    dst->flight_key = mem_strdup(src->flight_key);
+}
+
 /* One row was asked for: 0 if there is one, -ENOENT if not. */
 static int one_row(struct db_cursor *cursor)
 {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/log.h"
 
 bool inode_owned(const struct fs_volume *vol, const struct inode *ino)
 {
@@ -34,6 +34,8 @@ static uint64_t observe_displace(struct fs_volume *vol, struct inode *known, str
 {
     uint64_t dirent_id = known->dirent_id;
 
+    log_event(LOG_DEBUG, "replaced_by_others", "ino=%lu name=%s", (unsigned long)known->id,
+              LOG_Q(known->key->name));
     inode_set_gone(vol, c, known);
     return dirent_id;
 }
@@ -154,6 +156,8 @@ bool observe_gone(struct fs_volume *vol, struct inode *dir, struct inode *known,
         return false;
     if (known->type == FS_DIR && observe_work_below(vol, known))
         return false;
+    log_event(LOG_DEBUG, "removed_by_others", "dir=%lu name=%s", (unsigned long)dir->id,
+              LOG_Q(known->key->name));
     inode_set_gone(vol, c, known);
     observe_changed(dir, c);
     return true;

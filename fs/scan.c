@@ -140,16 +140,6 @@ static void page_clear(struct page *p, size_t text_count)
     free(p->hi);
 }
 
-/* Deep copy of a row: what the database shows lives only during the callback. */
-static void row_copy(struct db_inode *dst, const struct db_inode *src)
-{
-    *dst = *src;
-    dst->base_key = mem_strdup(src->base_key);
-    dst->base_etag = mem_strdup(src->base_etag);
-    dst->target = mem_strdup(src->target);
-    dst->extra_meta = mem_strdup(src->extra_meta);
-}
-
 static bool page_row(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode)
 {
     struct page *p = ctx;
@@ -163,7 +153,7 @@ static bool page_row(void *ctx, const struct db_dirent *dirent, const struct db_
     }
     if (found) {
         if (!found->in_rows) {
-            row_copy(&found->row, inode);
+            db_inode_copy(&found->row, inode);
             found->dirent = *dirent;
             found->in_rows = true;
         }
@@ -176,7 +166,7 @@ static bool page_row(void *ctx, const struct db_dirent *dirent, const struct db_
         p->row_room = p->row_room ? p->row_room * 2 : 64;
         p->rows = mem_rearray(p->rows, p->row_room, sizeof(*p->rows));
     }
-    row_copy(&p->rows[p->row_count].inode, inode);
+    db_inode_copy(&p->rows[p->row_count].inode, inode);
     p->rows[p->row_count++].dirent = *dirent;
     return true;
 }

@@ -208,7 +208,7 @@ def main():
     with kit.Case(f"crash-{KIND}") as case:
         case.network()
         store = stores.store(case, KIND)
-        server = servers.Pailfs(case, store, ["--quiet-time", "200ms"]).start()
+        server = servers.Pailfs(case, store, ["--quiet-time", "200ms", "--log-level", "debug"]).start()
         session = Session(case, server)
         rng = random.Random(SEED + 1)
         for turn in range(ROUNDS):
