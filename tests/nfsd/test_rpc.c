@@ -1,6 +1,7 @@
 /* RPC as RFC 5531 has it: errors for wrong calls, credentials, results; retransmissions. All
  * against a live server, while a second connection must go on being served. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -543,6 +544,73 @@ static void test_many_duplicates_while_busy(void **state)
     peer_msg_free(&msg);
 }
 
+/* A reply kept with the change itself is given again by the next server. */
+static void test_reply_of_an_earlier_run(void **state)
+{
+    int fd = peer_connect(server.port);
+    struct peer_server next;
+
+    (void)state;
+    assert_int_equal(call_once(fd, 90, PEER_JOURNAL, 0), 1);
+    assert_int_equal(call_once(fd, 91, PEER_JOURNAL, 0), 2);
+    assert_int_equal(peer_kept.key_len, 40);
+    peer_server_start_with(&next, NULL, &peer_kept);
+    close(fd);
+    fd = peer_connect(next.port);
+    assert_int_equal(call_once(fd, 91, PEER_JOURNAL, 0), 2); /* as it was */
+    assert_int_equal(atomic_load(&peer_ran), 0);
+    assert_int_equal(call_once(fd, 90, PEER_JOURNAL, 0), 1); /* not kept: run again */
+    assert_int_equal(atomic_load(&peer_ran), 1);
+    close(fd);
+    peer_server_stop(&next);
+}
+
+static void test_reply_of_unknown_form(void **state)
+{
+    (void)state;
+    assert_false(nfsd_load_reply(server.nfsd, "short", 5, "x", 1));
+}
+
+/* --- listening --- */
+
+static void test_listen(void **state)
+{
+    struct nfsd_listen listen_on = {.tcp = true, .programs = peer_programs, .program_count = 2};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct nfsd_config config;
+    struct nfsd_error error;
+    struct nfsd *nfsd;
+    uint16_t port;
+    int fd;
+
+    (void)state;
+    nfsd_config_default(&config);
+    nfsd = nfsd_new(&config);
+    listen_on.address = "not an address";
+    assert_int_equal(nfsd_listen(nfsd, &listen_on, &port, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "\"not an address\""));
+    listen_on.address = "127.0.0.1";
+    listen_on.port = server.port;
+    assert_int_equal(nfsd_listen(nfsd, &listen_on, &port, &error), -EADDRINUSE);
+    assert_non_null(strstr(error.text, "in use"));
+    listen_on.address = NULL;
+    listen_on.port = 0;
+    assert_int_equal(nfsd_listen(nfsd, &listen_on, &port, &error), 0);
+    assert_int_equal(nfsd_start(nfsd, &error), 0);
+    fd = peer_connect(port);
+    peer_check_alive(fd, 1);
+    close(fd);
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    six.sin6_port = htons(port);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&six, sizeof(six)) == 0)
+        peer_check_alive(fd, 2);
+    else
+        assert_true(fd < 0 || errno == EADDRNOTAVAIL || errno == ENETUNREACH);
+    if (fd >= 0)
+        close(fd);
+    nfsd_free(nfsd);
+}
+
 /* --- UDP --- */
 
 static void test_udp(void **state)
@@ -613,6 +681,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_retransmission, start, stop),
         cmocka_unit_test_setup_teardown(test_retransmission_while_busy, start, stop),
         cmocka_unit_test_setup_teardown(test_many_duplicates_while_busy, start, stop),
+        cmocka_unit_test_setup_teardown(test_reply_of_an_earlier_run, start, stop),
+        cmocka_unit_test_setup_teardown(test_reply_of_unknown_form, start, stop),
+        cmocka_unit_test_setup_teardown(test_listen, start, stop),
         cmocka_unit_test_setup_teardown(test_udp, start, stop),
     };
 

@@ -23,6 +23,7 @@
 enum { WAIT_MS = 10000 };
 
 atomic_uint peer_ran, peer_released, peer_waiting, peer_waited;
+struct peer_kept_reply peer_kept;
 static uint8_t peer_zeros[1 << 20];
 
 /* --- the program --- */
@@ -158,6 +159,11 @@ static void run_once(struct svc_req *req, SVCXPRT *xprt)
         assert_true(rpc_call_key(call, &key, &key_len));
         assert_true(rpc_encode_reply(call, (xdrproc_t)xdr_u_int, &count, &reply, &len));
         assert_int_equal(len, 4);
+        assert_true(key_len <= sizeof(peer_kept.key));
+        memcpy(peer_kept.key, key, key_len);
+        memcpy(peer_kept.reply, reply, len);
+        peer_kept.key_len = key_len;
+        peer_kept.reply_len = len;
         count = 0xdead; /* what was encoded is what is sent */
     }
     (void)svc_sendreply(xprt, (xdrproc_t)xdr_u_int, &count);
@@ -242,6 +248,12 @@ struct nfsd_program peer_programs[2] = {
 
 void peer_server_start(struct peer_server *server, const struct nfsd_config *config)
 {
+    peer_server_start_with(server, config, NULL);
+}
+
+void peer_server_start_with(struct peer_server *server, const struct nfsd_config *config,
+                            const struct peer_kept_reply *kept)
+{
     struct nfsd_listen listen_on = {.address = "127.0.0.1",
                                     .tcp = true,
                                     .udp = true,
@@ -258,6 +270,9 @@ void peer_server_start(struct peer_server *server, const struct nfsd_config *con
     atomic_store(&peer_released, 0);
     server->nfsd = nfsd_new(config);
     assert_int_equal(nfsd_listen(server->nfsd, &listen_on, &server->port, &error), 0);
+    if (kept)
+        assert_true(
+            nfsd_load_reply(server->nfsd, kept->key, kept->key_len, kept->reply, kept->reply_len));
     assert_int_equal(nfsd_start(server->nfsd, &error), 0);
 }
 

@@ -36,12 +36,22 @@ extern atomic_uint peer_waited;   /* calls that have passed it */
 void peer_gate_close(void);
 void peer_gate_open(void);
 
+/* What the last PEER_JOURNAL would have put into the database. */
+struct peer_kept_reply {
+    uint8_t key[64], reply[64];
+    size_t key_len, reply_len;
+};
+extern struct peer_kept_reply peer_kept;
+
 struct peer_server {
     struct nfsd *nfsd;
     uint16_t port;
 };
 /* config NULL: defaults. Serves peer_programs on 127.0.0.1, TCP and UDP. */
 void peer_server_start(struct peer_server *server, const struct nfsd_config *config);
+/* The same with a reply of an earlier run. */
+void peer_server_start_with(struct peer_server *server, const struct nfsd_config *config,
+                            const struct peer_kept_reply *kept);
 void peer_server_stop(struct peer_server *server);
 
 int peer_connect(uint16_t port);
