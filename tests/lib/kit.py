@@ -106,7 +106,10 @@ class Process:
             return f.read()
 
     def tail(self, lines=40):
-        return "\n".join(self.text().splitlines()[-lines:])
+        """The last lines; a sanitizer's report whole."""
+        text = self.text().splitlines()
+        report = next((i for i, line in enumerate(text) if "Sanitizer" in line or "runtime error:" in line), len(text))
+        return "\n".join(text[min(report, max(0, len(text) - lines)):][:100])
 
     def memory_peak(self):
         """VmHWM in bytes."""
