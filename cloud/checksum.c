@@ -43,6 +43,20 @@ void checksum_hex(const uint8_t *bytes, size_t len, char *ret)
     ret[2 * len] = '\0';
 }
 
+bool checksum_unhex(const char *hex, size_t len, uint8_t *ret)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (strlen(hex) != 2 * len || hex[strspn(hex, digits)])
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        size_t high = (size_t)(strchr(digits, hex[2 * i]) - digits);
+        size_t low = (size_t)(strchr(digits, hex[2 * i + 1]) - digits);
+        ret[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 void checksum_sha256_hex(const void *data, size_t len, char ret[CHECKSUM_HEX_SHA256])
 {
     uint8_t sum[CHECKSUM_SHA256_LEN];

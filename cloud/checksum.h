@@ -1,6 +1,7 @@
 /* Digests and their texts, as HTTP headers carry them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@ void checksum_sha256(const void *data, size_t len, uint8_t ret[CHECKSUM_SHA256_L
 void checksum_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                           uint8_t ret[CHECKSUM_SHA256_LEN]);
 void checksum_hex(const uint8_t *bytes, size_t len, char *ret); /* 2 * len + 1 */
+bool checksum_unhex(const char *hex, size_t len, uint8_t *ret); /* len bytes, exactly */
 
 void checksum_sha256_hex(const void *data, size_t len, char ret[CHECKSUM_HEX_SHA256]);
 void checksum_md5(const void *data, size_t len, uint8_t ret[16]);

@@ -147,7 +147,7 @@ static int profile_read(const char *path, const char *name, struct profile *prof
 
 static const char *env_get(const char *name)
 {
-    const char *value = getenv(name);
+    const char *value = secure_getenv(name);
 
     return value && *value ? value : NULL;
 }

@@ -69,15 +69,18 @@ struct http_request {
     size_t body_len;
     void *recv; /* the body of a 2xx goes here; */
     size_t recv_len;
-    size_t text_max; /* without recv, it goes into text, up to so many bytes */
-    unsigned prio;
-    bool fresh;          /* on a new connection */
+    size_t text_max;     /* without recv, it goes into text, up to so many bytes */
     int64_t deadline_ns; /* monotonic */
     int64_t stall_ns;    /* give up when no byte moves for so long */
     /* Called once on the engine's thread. Must not block; may submit, may free the request. */
     void (*done)(struct http_request *req);
     void *ctx;
+    unsigned prio;
+    bool fresh; /* on a new connection */
 
+    /* Results. */
+    bool maybe_sent; /* the server may have seen the request */
+    bool resent;     /* libcurl sent it twice: the kept connection that it first took was dead */
     /*
      * 0          a whole answer: status, headers and body are set
      * -EAGAIN    no (whole) answer: connection trouble, stalled, or the deadline passed
@@ -86,8 +89,6 @@ struct http_request {
      * -EINVAL    not a URL
      */
     int err;
-    bool maybe_sent; /* the server may have seen the request */
-    bool resent;     /* libcurl sent it twice: the kept connection that it first took was dead */
     int status;
     struct http_header *headers_in;
     size_t header_count;

@@ -19,10 +19,7 @@
 #include "cloud/s3_text.h"
 #include "cloud/uri.h"
 
-#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define CLOCK_OFF_NS (600 * CLOCK_S) /* a 403 with a Date as far from ours is about the clock */
-
-enum { CALL_HEADERS_MAX = 64 };
 
 /* ---- building ---- */
 
@@ -80,13 +77,13 @@ void s3_call_query(struct s3_call *call, const char *name, const char *value)
 
 void s3_call_header(struct s3_call *call, const char *name, const char *value)
 {
-    assert(call->header_count < CALL_HEADERS_MAX);
+    assert(call->header_count < S3_CALL_HEADERS_MAX);
     pair_add(&call->headers, &call->header_count, mem_strdup(name), mem_strdup(value));
 }
 
 void s3_call_header_etag(struct s3_call *call, const char *name, const char *etag)
 {
-    assert(call->header_count < CALL_HEADERS_MAX);
+    assert(call->header_count < S3_CALL_HEADERS_MAX);
     pair_add(&call->headers, &call->header_count, mem_strdup(name), mem_printf("\"%s\"", etag));
 }
 
@@ -108,137 +105,7 @@ static int pair_compare(const void *a, const void *b)
     return strcmp(((const struct s3_pair *)a)->name, ((const struct s3_pair *)b)->name);
 }
 
-static bool call_has_header(const struct s3_call *call, const char *name)
-{
-    for (size_t i = 0; i < call->header_count; i++)
-        if (strcmp(call->headers[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* Of the body, for the signature. Where TLS and a checksum header guard it, it need not be hashed.
- */
-static void payload_hash_make(struct s3_call *call)
-{
-    if (call->body_len == 0)
-        (void)snprintf(call->payload_hash, sizeof(call->payload_hash), EMPTY_SHA256);
-    else if (call->s3->addr.tls && call_has_header(call, "x-amz-checksum-crc32c"))
-        (void)snprintf(call->payload_hash, sizeof(call->payload_hash), SIGV4_UNSIGNED_PAYLOAD);
-    else
-        checksum_sha256_hex(call->body, call->body_len, call->payload_hash);
-}
-
 /* ---- one try ---- */
-
-struct call_signing {
-    char *host, *authorization;
-    char date[SIGV4_DATE_MAX];
-    struct sigv4_header headers[CALL_HEADERS_MAX + 8];
-    size_t count;
-};
-
-static int header_compare(const void *a, const void *b)
-{
-    return strcmp(((const struct sigv4_header *)a)->name, ((const struct sigv4_header *)b)->name);
-}
-
-static void signing_add(struct call_signing *sign, const char *name, const char *value)
-{
-    sign->headers[sign->count++] = (struct sigv4_header){name, value};
-}
-
-/* Host, date and signing key of this moment, under the lock. */
-static void signing_begin(struct s3_call *call, struct call_signing *sign, struct sigv4_key *key)
-{
-    struct s3 *s3 = call->s3;
-
-    LOCK_SCOPE(&s3->lock);
-    sigv4_date(clock_wall_ns() + s3->clock_offset_ns, sign->date);
-    sign->host = s3_address_host(&s3->addr, s3->region);
-    if (s3->anonymous)
-        return;
-    sigv4_key_update(&s3->key, s3->creds.secret_key, sign->date, s3->region);
-    *key = s3->key;
-}
-
-static void signing_end(struct call_signing *sign)
-{
-    free(sign->host);
-    free(sign->authorization);
-}
-
-static char *query_text(const struct s3_call *call)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-
-    assert(out);
-    for (size_t i = 0; i < call->query_count; i++)
-        (void)fprintf(out, "%s%s=%s", i > 0 ? "&" : "", call->query[i].name, call->query[i].value);
-    (void)fclose(out);
-    return text;
-}
-
-static void call_sign(struct s3_call *call, struct call_signing *sign, const char *path,
-                      const char *query)
-{
-    struct sigv4_key key;
-    const struct credentials *creds = &call->s3->creds;
-
-    signing_begin(call, sign, &key);
-    for (size_t i = 0; i < call->header_count; i++)
-        signing_add(sign, call->headers[i].name, call->headers[i].value);
-    if (call->s3->anonymous)
-        return;
-    signing_add(sign, "host", sign->host);
-    signing_add(sign, "x-amz-content-sha256", call->payload_hash);
-    signing_add(sign, "x-amz-date", sign->date);
-    if (creds->session_token)
-        signing_add(sign, "x-amz-security-token", creds->session_token);
-    qsort(sign->headers, sign->count, sizeof(sign->headers[0]), header_compare);
-    struct sigv4_request request = {
-        .method = call->method,
-        .path = path,
-        .query = query,
-        .headers = sign->headers,
-        .header_count = sign->count,
-        .payload_hash = call->payload_hash,
-    };
-    sign->authorization = sigv4_authorization(&request, &key, creds->access_key, sign->date);
-}
-
-static void slist_add(struct curl_slist **list, const char *name, const char *value)
-{
-    /* libcurl wants "name;" for a header without a value. */
-    CLEANUP_FREE char *line = *value ? mem_printf("%s: %s", name, value) : mem_printf("%s;", name);
-    struct curl_slist *more = curl_slist_append(*list, line);
-
-    assert(more);
-    *list = more;
-}
-
-static void call_make_request(struct s3_call *call)
-{
-    struct call_signing sign = {0};
-    CLEANUP_FREE char *path = s3_address_path(&call->s3->addr, call->key);
-    CLEANUP_FREE char *query = query_text(call);
-
-    call_sign(call, &sign, path, query);
-    free(call->url);
-    call->url = mem_printf("%s://%s%s%s%s", call->s3->addr.tls ? "https" : "http", sign.host, path,
-                           *query ? "?" : "", query);
-    curl_slist_free_all(call->slist);
-    call->slist = NULL;
-    for (size_t i = 0; i < sign.count; i++)
-        if (strcmp(sign.headers[i].name, "host") != 0)
-            slist_add(&call->slist, sign.headers[i].name, sign.headers[i].value);
-    if (sign.authorization)
-        slist_add(&call->slist, "authorization", sign.authorization);
-    /* Bytes as they are stored: no store should unpack what it thinks is packed. */
-    slist_add(&call->slist, "accept-encoding", "identity");
-    signing_end(&sign);
-}
 
 static void call_http_done(struct http_request *http);
 
@@ -248,7 +115,7 @@ static void call_try(struct s3_call *call)
     unsigned doublings = call->attempts < S3_STALL_DOUBLINGS ? call->attempts : S3_STALL_DOUBLINGS;
     bool broken = call->attempts > 0 && http->err != 0;
 
-    call_make_request(call);
+    s3_call_sign(call);
     http_request_clear(http);
     *http = (struct http_request){
         .method = call->method,
@@ -281,7 +148,7 @@ void s3_call_start(struct s3_call *call, void (*done)(struct s3_call *call))
     call->start_wall_ns = clock_wall_ns();
     if (call->query_count > 1)
         qsort(call->query, call->query_count, sizeof(*call->query), pair_compare);
-    payload_hash_make(call);
+    s3_call_hash(call);
     call_try(call);
 }
 

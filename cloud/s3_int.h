@@ -3,9 +3,11 @@
  *
  * s3_address.c   which bucket, at which host, by which style of URL
  * s3_error.c     what an answer means
- * s3_call.c      one S3 request until it succeeds or cannot: signing, retries, region, clock
+ * s3_call.c      one S3 request until it succeeds or cannot: retries, region, clock
+ * s3_sign.c      one try of it: URL, headers, signature
  * s3_read.c      HEAD, GET, LIST
- * s3_write.c     PUT, COPY, and the operations of multipart uploads
+ * s3_write.c     PUT, COPY
+ * s3_mpu.c       the operations of multipart uploads
  * s3_delete.c    DELETE
  * s3_copy.c      COPY of what is too large for one request
  * s3_guard.c     preconditions that the store does not know, and replies that got lost
@@ -111,6 +113,8 @@ static inline struct s3 *s3_of(struct store *store)
 
 /* ---- s3_call.c ---- */
 
+enum { S3_CALL_HEADERS_MAX = 64 };
+
 struct s3_pair {
     char *name, *value;
 };
@@ -167,6 +171,11 @@ void s3_call_body_text(struct s3_call *call, char *text);              /* takes 
 /* done: called once, on the engine's thread. */
 void s3_call_start(struct s3_call *call, void (*done)(struct s3_call *call));
 
+/* s3_sign.c: makes url and slist of the call for a try at this moment. */
+void s3_call_sign(struct s3_call *call);
+/* Hashes the body, as the signature wants it. */
+void s3_call_hash(struct s3_call *call);
+
 /* Sets err and the text of it, and gives the request back. call may be NULL. */
 void s3_req_finish(struct store_req *req, const struct s3_call *call, int err);
 /* The usual done(): frees the call, finishes its request. */
@@ -203,7 +212,13 @@ void s3_object_read(const struct http_request *http, struct store_object *ret);
 /* s3_write.c */
 void s3_meta_send(struct s3_call *call, const struct store_meta *meta);
 void s3_conditions_send(struct s3_call *call);
-char *s3_copy_source(struct s3 *s3, const char *key);
+void s3_copy_source_send(struct s3_call *call);
+/* The body of PUT and MPU_PART; with_sum: and its CRC-32C, also to ret_sum if given. */
+void s3_body_send(struct s3_call *call, const struct store_req *req, bool with_sum, char *ret_sum);
+/* parse() for CopyObject, UploadPartCopy and CompleteMultipartUpload. */
+int s3_result_parse(struct s3_call *call);
+/* -ESTALE for a 404 that says that the target of a conditional request is gone. */
+int s3_target_gone(const struct s3_call *call);
 int s3_meta_check(const struct store_meta *meta);
 
 /* s3_copy.c: COPY by parts. */

@@ -151,9 +151,9 @@ static void probe_cond_copy(struct probe *probe)
 {
     struct store_caps *caps = &probe->s3->caps;
 
-    caps->cond_copy = probe_copy(probe, NULL, true) == 0 &&
-                      probe_copy(probe, NULL, true) == -ESTALE &&
-                      probe_copy(probe, WRONG_ETAG, false) == -ESTALE;
+    int first = probe_copy(probe, NULL, true);
+    int second = first == 0 ? probe_copy(probe, NULL, true) : first;
+    caps->cond_copy = second == -ESTALE && probe_copy(probe, WRONG_ETAG, false) == -ESTALE;
     if (!caps->cond_copy)
         (void)probe_copy(probe, NULL, false);
 }

@@ -1,4 +1,4 @@
-/* PUT, COPY in one request, and the operations of multipart uploads. */
+/* PUT, COPY in one request, and what they share with multipart uploads. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,24 +43,19 @@ void s3_conditions_send(struct s3_call *call)
         s3_call_header(call, "if-none-match", "*");
 }
 
-char *s3_copy_source(struct s3 *s3, const char *key)
+void s3_copy_source_send(struct s3_call *call)
 {
-    CLEANUP_FREE char *plain = mem_printf("%s/%s%s", s3->addr.bucket, s3->addr.prefix, key);
-
-    return uri_encode(plain, true);
-}
-
-static void copy_source_send(struct s3_call *call)
-{
-    CLEANUP_FREE char *source = s3_copy_source(call->s3, call->req->src_key);
+    const struct s3_address *addr = &call->s3->addr;
+    CLEANUP_FREE char *plain =
+        mem_printf("%s/%s%s", addr->bucket, addr->prefix, call->req->src_key);
+    CLEANUP_FREE char *source = uri_encode(plain, true);
 
     s3_call_header(call, "x-amz-copy-source", source);
     if (call->req->src_if_match)
         s3_call_header_etag(call, "x-amz-copy-source-if-match", call->req->src_if_match);
 }
 
-static void body_send(struct s3_call *call, const struct store_req *req, bool with_sum,
-                      char *ret_sum)
+void s3_body_send(struct s3_call *call, const struct store_req *req, bool with_sum, char *ret_sum)
 {
     char sum[CHECKSUM_BASE64_CRC32C];
 
@@ -74,7 +69,7 @@ static void body_send(struct s3_call *call, const struct store_req *req, bool wi
 }
 
 /* "The target is gone" instead of "it is another one". */
-static int target_gone(const struct s3_call *call)
+int s3_target_gone(const struct s3_call *call)
 {
     bool key = strcmp(call->error.code, "NoSuchKey") == 0 || call->error.code[0] == '\0';
 
@@ -98,7 +93,7 @@ static void put_done(struct s3_call *call)
     struct s3_expected expected = {.size = req->buf_len, .meta = req->meta};
     uint8_t md5[16];
 
-    call->err = target_gone(call);
+    call->err = s3_target_gone(call);
     if (call->err != -ESTALE || !call->ambiguous) {
         s3_call_finish(call);
         return;
@@ -114,7 +109,7 @@ static void put_send(struct s3 *s3, struct store_req *req)
 
     s3_meta_send(call, req->meta);
     s3_conditions_send(call);
-    body_send(call, req, atomic_load(&s3->crc32c), NULL);
+    s3_body_send(call, req, atomic_load(&s3->crc32c), NULL);
     call->stall_ns = call->s3->stall_write_ns;
     call->parse = put_parse;
     s3_call_start(call, put_done);
@@ -141,7 +136,7 @@ static void copy_job_free(struct copy_job *job)
     free(job);
 }
 
-static int result_parse(struct s3_call *call)
+int s3_result_parse(struct s3_call *call)
 {
     struct s3_xml_result result;
     int err =
@@ -203,7 +198,7 @@ static void copy_send(struct copy_job *job)
     struct store_req *req = job->req;
     struct s3_call *call = s3_call_new(job->s3, req, "PUT", req->key);
 
-    copy_source_send(call);
+    s3_copy_source_send(call);
     if (req->meta) {
         s3_call_header(call, "x-amz-metadata-directive", "REPLACE");
         s3_content_send(call, &job->content);
@@ -215,7 +210,7 @@ static void copy_send(struct copy_job *job)
     call->ctx = job;
     call->stall_ns = S3_STALL_SLOW_NS;
     call->error_in_200 = true;
-    call->parse = result_parse;
+    call->parse = s3_result_parse;
     s3_call_start(call, copy_done);
 }
 
@@ -262,148 +257,4 @@ static void copy_guarded(struct s3 *s3, struct store_req *req)
 void s3_copy_start(struct s3 *s3, struct store_req *req)
 {
     s3_guard_before(s3, req, s3->caps.cond_copy, copy_guarded);
-}
-
-/* ---- multipart uploads ---- */
-
-static int begin_parse(struct s3_call *call)
-{
-    return s3_xml_initiate_parse(call->http.text ? call->http.text : "", call->http.text_len,
-                                 &call->req->ret_upload_id);
-}
-
-void s3_mpu_begin_start(struct s3 *s3, struct store_req *req)
-{
-    struct s3_call *call = s3_call_new(s3, req, "POST", req->key);
-
-    s3_call_query(call, "uploads", "");
-    if (req->priv)
-        s3_content_send(call, req->priv);
-    s3_meta_send(call, req->meta);
-    if (atomic_load(&s3->crc32c_parts))
-        s3_call_header(call, "x-amz-checksum-algorithm", "CRC32C");
-    call->parse = begin_parse;
-    s3_call_start(call, s3_call_finish);
-}
-
-static struct s3_call *part_call(struct s3 *s3, struct store_req *req)
-{
-    struct s3_call *call = s3_call_new(s3, req, "PUT", req->key);
-    char number[16];
-
-    (void)snprintf(number, sizeof(number), "%u", req->part_number);
-    s3_call_query(call, "partNumber", number);
-    s3_call_query(call, "uploadId", req->upload_id);
-    return call;
-}
-
-static int part_parse(struct s3_call *call)
-{
-    const char *etag = http_header_get(&call->http, "etag");
-
-    if (!etag)
-        return -EBADMSG;
-    s3_etag_copy(call->req->ret_part.etag, etag);
-    call->req->ret_part.number = call->req->part_number;
-    return 0;
-}
-
-void s3_mpu_part_start(struct s3 *s3, struct store_req *req)
-{
-    struct s3_call *call = part_call(s3, req);
-
-    body_send(call, req, atomic_load(&s3->crc32c_parts), req->ret_part.checksum);
-    call->stall_ns = call->s3->stall_write_ns;
-    call->parse = part_parse;
-    s3_call_start(call, s3_call_finish);
-}
-
-void s3_mpu_copy_start(struct s3 *s3, struct store_req *req)
-{
-    struct s3_call *call = part_call(s3, req);
-    char range[64];
-
-    copy_source_send(call);
-    if (req->range_len > 0) { /* 0: all of it, as the probe asks for */
-        (void)snprintf(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)req->range_off,
-                       (unsigned long long)(req->range_off + req->range_len - 1));
-        s3_call_header(call, "x-amz-copy-source-range", range);
-    }
-    call->stall_ns = S3_STALL_SLOW_NS;
-    call->error_in_200 = true;
-    call->parse = result_parse;
-    s3_call_start(call, s3_call_finish);
-}
-
-/* The ETag that Amazon makes of those of the parts, or "" where they are not MD5s. */
-static void complete_etag(const struct store_req *req, char ret[STORE_ETAG_MAX])
-{
-    CLEANUP_FREE uint8_t *all = mem_alloc(req->part_count * 16 + 1);
-    uint8_t md5[16];
-    char hex[33];
-
-    ret[0] = '\0';
-    for (size_t i = 0; i < req->part_count; i++) {
-        const char *etag = req->parts[i].etag;
-        if (strlen(etag) != 32 || etag[strspn(etag, "0123456789abcdef")])
-            return;
-        for (size_t j = 0; j < 16; j++) {
-            unsigned byte = 0;
-            (void)sscanf(etag + 2 * j, "%2x", &byte);
-            all[16 * i + j] = (uint8_t)byte;
-        }
-    }
-    checksum_md5(all, req->part_count * 16, md5);
-    checksum_hex(md5, sizeof(md5), hex);
-    (void)snprintf(ret, STORE_ETAG_MAX, "%s-%zu", hex, req->part_count);
-}
-
-static void complete_done(struct s3_call *call)
-{
-    struct s3_expected expected = {.size = UINT64_MAX};
-    /* The upload is gone: perhaps because it was completed, by us. */
-    bool gone = call->err == -ENOENT && strcmp(call->error.code, "NoSuchUpload") == 0;
-
-    if (!gone)
-        call->err = target_gone(call);
-    if (!gone && !(call->err == -ESTALE && call->ambiguous)) {
-        s3_call_finish(call);
-        return;
-    }
-    complete_etag(call->req, expected.etag);
-    s3_guard_after(call, call->err, &expected);
-}
-
-static void complete_send(struct s3 *s3, struct store_req *req)
-{
-    struct s3_call *call = s3_call_new(s3, req, "POST", req->key);
-
-    s3_call_query(call, "uploadId", req->upload_id);
-    s3_conditions_send(call);
-    s3_call_body_text(call, s3_xml_complete_make(req->parts, req->part_count));
-    call->stall_ns = S3_STALL_SLOW_NS;
-    call->error_in_200 = true;
-    call->conflict_err = -ESTALE; /* the upload cannot be used again */
-    call->parse = result_parse;
-    s3_call_start(call, complete_done);
-}
-
-void s3_mpu_complete_start(struct s3 *s3, struct store_req *req)
-{
-    s3_guard_before(s3, req, s3->caps.cond_put, complete_send);
-}
-
-static void abort_done(struct s3_call *call)
-{
-    if (call->err == -ENOENT)
-        call->err = 0;
-    s3_call_finish(call);
-}
-
-void s3_mpu_abort_start(struct s3 *s3, struct store_req *req)
-{
-    struct s3_call *call = s3_call_new(s3, req, "DELETE", req->key);
-
-    s3_call_query(call, "uploadId", req->upload_id);
-    s3_call_start(call, abort_done);
 }

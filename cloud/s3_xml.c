@@ -1,6 +1,7 @@
 /* Reading the XML of the S3 protocol, by libxml2's tree. */
 #include "cloud/s3_xml.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
@@ -25,7 +26,7 @@ static xmlDoc *doc_parse(const char *data, size_t len)
 {
     (void)pthread_once(&xml_once, xmlInitParser);
     /* Stores send blanks ahead of a late answer, to keep the connection. */
-    while (len > 0 && memchr(" \t\r\n", *data, 4)) {
+    while (len > 0 && isspace((unsigned char)*data)) {
         data++;
         len--;
     }

@@ -42,7 +42,7 @@ int conf_put(const char *key, const void *data, size_t len, struct conf_put how,
 {
     struct store_req req = conf_do((struct store_req){.op = STORE_PUT,
                                                       .key = key,
-                                                      .buf = (void *)(uintptr_t)data,
+                                                      .buf = (void *)data,
                                                       .buf_len = len,
                                                       .if_match = how.if_match,
                                                       .if_none_match = how.if_none_match,
@@ -189,6 +189,7 @@ static int parse_args(int argc, char **argv, struct store_config *config)
     };
     int option;
 
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         if (option == 'e')
             config->endpoint = optarg;

@@ -28,7 +28,7 @@ static void put_landed(struct store_req *req)
     flight->failed += req->err != 0;
     (void)pthread_cond_signal(&flight->cond);
     (void)pthread_mutex_unlock(&flight->lock);
-    free((void *)(uintptr_t)req->key);
+    free((char *)req->key);
     store_req_clear(req);
     free(req);
 }

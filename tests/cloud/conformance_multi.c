@@ -116,15 +116,13 @@ static void test_part_copy(void **state)
 {
     (void)state;
     size_t len = 3 * PART;
-    uint8_t *data = mem_alloc(len);
     const char *from = conf_key("pc-from %41+"), *to = conf_key("pc-to");
     struct store_part parts[3];
     char etag[STORE_ETAG_MAX];
 
-    if (!conf_caps.part_copy) {
-        free(data);
+    if (!conf_caps.part_copy)
         skip();
-    }
+    uint8_t *data = mem_alloc(len);
     conf_fill(data, len, 4);
     assert_int_equal(conf_put(from, data, len, (struct conf_put){0}, etag), 0);
     char *id = begin(to, NULL);

@@ -18,6 +18,12 @@
 
 static char home[] = "/tmp/test_credentials.XXXXXX";
 
+static void env_set(const char *name, const char *value)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread */
+    assert_int_equal(setenv(name, value, 1), 0);
+}
+
 static void write_file(const char *name, const char *text)
 {
     char path[128];
@@ -37,7 +43,7 @@ static int setup_home(void **state)
     if (!mkdtemp(home))
         return -1;
     (void)snprintf(path, sizeof(path), "%s/.aws", home);
-    (void)setenv("HOME", home, 1);
+    env_set("HOME", home);
     return mkdir(path, 0700);
 }
 
@@ -64,7 +70,7 @@ static int clear_environment(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        (void)unsetenv(names[i]);
+        (void)unsetenv(names[i]); /* NOLINT(concurrency-mt-unsafe): no other thread */
     write_file("config", "");
     write_file("credentials", "");
     return 0;
@@ -100,7 +106,7 @@ static void test_nothing(void **state)
     assert_null(creds.region);
     credentials_clear(&creds);
     expect_refused("work", -ENOENT, "\"work\"");
-    (void)setenv("AWS_PROFILE", "work", 1);
+    env_set("AWS_PROFILE", "work");
     expect_refused(NULL, -ENOENT, "\"work\"");
 }
 
@@ -109,11 +115,11 @@ static void test_environment(void **state)
     (void)state;
     write_file("credentials", "[default]\naws_access_key_id=f\naws_secret_access_key=g\n"
                               "aws_session_token=h\nregion=file-1\n");
-    (void)setenv("AWS_ACCESS_KEY_ID", "a", 1);
+    env_set("AWS_ACCESS_KEY_ID", "a");
     expect_refused(NULL, -EINVAL, "AWS_SECRET_ACCESS_KEY");
-    (void)setenv("AWS_SECRET_ACCESS_KEY", "s", 1);
-    (void)setenv("AWS_REGION", "env-1", 1);
-    (void)setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9", 1);
+    env_set("AWS_SECRET_ACCESS_KEY", "s");
+    env_set("AWS_REGION", "env-1");
+    env_set("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     struct credentials creds = load(NULL);
     assert_string_equal(creds.access_key, "a");
     assert_string_equal(creds.secret_key, "s");
@@ -147,7 +153,7 @@ static void test_files(void **state)
     assert_string_equal(creds.region, "us-west-2");
     assert_non_null(strstr(creds.source, "default"));
     credentials_clear(&creds);
-    (void)setenv("AWS_PROFILE", "work", 1);
+    env_set("AWS_PROFILE", "work");
     creds = load(NULL);
     assert_string_equal(creds.access_key, "W");
     assert_string_equal(creds.region, "eu-central-1");
@@ -197,7 +203,7 @@ static void test_bad_file(void **state)
     struct credentials creds = load(NULL);
     assert_string_equal(creds.region, "a-1");
     credentials_clear(&creds);
-    (void)setenv("AWS_CONFIG_FILE", home, 1); /* a directory */
+    env_set("AWS_CONFIG_FILE", home); /* a directory */
     creds = load(NULL);
     assert_null(creds.region);
     credentials_clear(&creds);

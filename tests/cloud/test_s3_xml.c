@@ -89,6 +89,13 @@ static void test_list_end(void **state)
     s3_xml_list_clear(&list);
 }
 
+static const char long_size[] =
+    "<ListBucketResult><Contents><Key>a</Key><Size>99999999999999999999</Size></Contents>"
+    "</ListBucketResult>";
+static const char entity[] =
+    "<!DOCTYPE x [<!ENTITY a \"b\">]><ListBucketResult><Contents><Key>&a;</Key><Size>1</Size>"
+    "</Contents></ListBucketResult>";
+
 static void test_list_nonsense(void **state)
 {
     (void)state;
@@ -102,12 +109,10 @@ static void test_list_nonsense(void **state)
         "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>",
         "<ListBucketResult><Contents><Key>a</Key><Size>1x</Size></Contents></ListBucketResult>",
         "<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
-        "<ListBucketResult><Contents><Key>a</Key><Size>99999999999999999999</Size></Contents>"
-        "</ListBucketResult>",
+        long_size,
         /* truncated, but with no way to go on */
         "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-        "<!DOCTYPE x [<!ENTITY a \"b\">]><ListBucketResult><Contents><Key>&a;</Key><Size>1</Size>"
-        "</Contents></ListBucketResult>",
+        entity,
         "<!DOCTYPE x SYSTEM \"http://127.0.0.1:1/x.dtd\"><ListBucketResult/>",
     };
 
