@@ -25,6 +25,7 @@ enum { RIG_PORT = 20499, RIG_START_MS = 60000, RIG_STOP_MS = 120000, RIG_STEP_MS
 
 static const char *rig_binary;
 static bool rig_alone;
+static struct server *rig_servers; /* not freed yet: a case that fails leaves its own */
 
 int64_t rig_now_ms(void)
 {
@@ -92,6 +93,12 @@ static bool isolate(void)
     return geteuid() == 0;
 }
 
+static void free_servers(void)
+{
+    while (rig_servers)
+        server_free(rig_servers);
+}
+
 void rig_init(int argc, char **argv)
 {
     if (argc < 2) {
@@ -102,6 +109,7 @@ void rig_init(int argc, char **argv)
     if (argc > 2)
         cmocka_set_test_filter(argv[2]);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)atexit(free_servers);
     rig_alone = isolate();
     if (rig_alone)
         if_up("lo", NULL);
@@ -151,13 +159,16 @@ static void add_export(struct server *server, const char *name)
 
 struct server *server_new(const char *const *extra)
 {
+    static uint16_t next_port = RIG_PORT;
     struct server *server = calloc(1, sizeof(*server));
     char port[8];
     bool exported = false;
 
     (void)snprintf(server->dir, sizeof(server->dir), "/tmp/pailfs-case-XXXXXX");
     assert_non_null(mkdtemp(server->dir));
-    server->port = rig_alone ? RIG_PORT : free_port();
+    server->next = rig_servers;
+    rig_servers = server;
+    server->port = rig_alone ? next_port++ : free_port();
     (void)snprintf(port, sizeof(port), "%u", server->port);
     add_arg(server, rig_binary);
     add_arg(server, "serve");
@@ -307,12 +318,16 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void server_free(struct server *server)
 {
+    struct server **at = &rig_servers;
+    const char *keep = getenv("KEEP");
+
+    while (*at != server)
+        at = &(*at)->next;
+    *at = server->next;
     if (server->pid > 0) {
         (void)kill(server->pid, SIGKILL);
         (void)waitpid(server->pid, NULL, 0);
     }
-    const char *keep = getenv("KEEP");
-
     if (keep && *keep)
         (void)fprintf(stderr, "kept: %s\n", server->dir);
     else

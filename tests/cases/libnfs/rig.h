@@ -26,6 +26,7 @@ void rig_add_address(const char *addr);
 int64_t rig_now_ms(void); /* monotonic */
 
 struct server {
+    struct server *next;
     pid_t pid; /* 0 = not running */
     uint16_t port;
     char dir[64]; /* holds bucket/, other/, state/ and log */
@@ -40,8 +41,8 @@ struct server {
 struct server *server_new(const char *const *extra);
 /* Starts it and waits until it answers. The same arguments and state as before if it ran before. */
 void server_start(struct server *server);
-/* Sends the signal and waits for the end. Returns the status of waitpid. */
-int server_stop(struct server *server, int sig);
+/* Sends the signal and waits for the end, which must be orderly after SIGTERM. */
+void server_stop(struct server *server, int sig);
 void server_restart(struct server *server, int sig); /* stop and start */
 /* Kills it if it runs, and removes its directory. */
 void server_free(struct server *server);

@@ -154,7 +154,7 @@ static void changes_over_a_base_survive(void **state)
 
     (void)state;
     free(server_bucket_text(rig->server, "f", "0123456789"));
-    (void)server_stop(rig->server, SIGTERM);
+    server_stop(rig->server, SIGTERM);
     conn_close(rig->conn);
     for (int i = 2; slow[i]; i++)
         rig->server->args[rig->server->arg_count++] = strdup(slow[i]);

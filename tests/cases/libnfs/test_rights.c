@@ -256,7 +256,7 @@ static void all_are_squashed(void **state)
 
     (void)state;
     open_root(rig, 0777);
-    (void)server_stop(rig->server, 15);
+    server_stop(rig->server, 15);
     conn_close(rig->conn);
     for (int i = 0; args[i]; i++) { /* a second option overrides the first */
         rig->server->args[rig->server->arg_count++] = strdup(args[i]);
