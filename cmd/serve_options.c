@@ -397,8 +397,41 @@ static int add_export(struct serve_options *o, const char *arg, struct cmd_error
     return 0;
 }
 
+/* True if listening on a takes what comes to b as well: the wildcard of IPv6 takes IPv4 too. */
+static bool covers(const char *a, const char *b)
+{
+    if (strcmp(a, "::") == 0 || strcmp(a, b) == 0)
+        return true;
+    return strcmp(a, "0.0.0.0") == 0 && !strchr(b, ':');
+}
+
+/* Binding the same twice would fail, and nothing is lost by leaving it out. */
+static void drop_covered_addresses(struct serve_options *o)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < o->listen_count; i++) {
+        bool covered = false;
+        for (size_t k = 0; k < o->listen_count && !covered; k++) {
+            /* Of two that are the same, the first stays. */
+            bool same = o->listen[k] && strcmp(o->listen[k], o->listen[i]) == 0;
+            covered = o->listen[k] && (same ? k < i : covers(o->listen[k], o->listen[i]));
+        }
+        if (covered) {
+            free(o->listen[i]);
+            o->listen[i] = NULL;
+        }
+    }
+    for (size_t i = 0; i < o->listen_count; i++) {
+        if (o->listen[i])
+            o->listen[kept++] = o->listen[i];
+    }
+    o->listen_count = kept;
+}
+
 static int fill_in(struct serve_options *o, struct cmd_error *reterr)
 {
+    drop_covered_addresses(o);
     if (o->mount_port == 0)
         o->mount_port = o->nfs_port;
     if (!o->state_dir)

@@ -151,6 +151,34 @@ static void test_export_names(void **state)
     }
 }
 
+static void test_listen_covers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *kept;
+    } cases[] = {
+        {"-l 127.0.0.1 -l 127.0.0.1 s3://a", "127.0.0.1"},
+        {"-l 0.0.0.0 -l :: s3://a", "::"},
+        {"-l :: -l :: -l ::1 -l 127.0.0.1 s3://a", "::"},
+        {"-l 10.0.0.1 -l 0.0.0.0 -l 0.0.0.0 s3://a", "0.0.0.0"},
+        {"-l 0.0.0.0 -l ::1 s3://a", "0.0.0.0 ::1"},
+        {"-l 10.0.0.1 -l 10.0.0.2 s3://a", "10.0.0.1 10.0.0.2"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct serve_options o;
+        struct cmd_error error;
+        char buf[512], kept[256] = "";
+        assert_int_equal(parse(cases[i].line, buf, &o, &error), 0);
+        for (size_t k = 0; k < o.listen_count; k++) {
+            size_t n = strlen(kept);
+            (void)snprintf(kept + n, sizeof(kept) - n, "%s%s", k ? " " : "", o.listen[k]);
+        }
+        assert_string_equal(kept, cases[i].kept);
+        serve_options_clear(&o);
+    }
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -227,8 +255,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),     cmocka_unit_test(test_values),
-        cmocka_unit_test(test_export_names), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_export_names), cmocka_unit_test(test_listen_covers),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_help),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
