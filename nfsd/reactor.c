@@ -209,18 +209,20 @@ static void release_held(struct reactor *reactor)
 
 /* No descriptor is left: takes the connection with the reserve and closes it, so that the client
  * learns at once and the listener does not stay readable for ever. */
-static bool refuse_one(struct nfsd *nfsd, struct listener *listener)
+static int refuse_one(struct nfsd *nfsd, struct listener *listener)
 {
-    int fd;
+    int fd, r;
 
     if (nfsd->reserve_fd >= 0)
         (void)close(nfsd->reserve_fd);
     fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
+    r = fd < 0 ? -errno : 0;
+    if (fd >= 0) {
+        atomic_fetch_add_explicit(&nfsd->refused, 1, memory_order_relaxed);
         (void)close(fd);
+    }
     nfsd->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    atomic_fetch_add_explicit(&nfsd->refused, 1, memory_order_relaxed);
-    return fd >= 0;
+    return r;
 }
 
 static void listener_off(struct reactor *reactor, struct listener *listener)
@@ -243,7 +245,11 @@ static void accept_some(struct reactor *reactor, struct listener *listener)
         int fd = accept4(listener->fd, &peer.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
-            if (!refuse_one(nfsd, listener)) {
+            int r = refuse_one(nfsd, listener);
+
+            if (r == -EAGAIN) /* EMFILE comes before "nobody is waiting" */
+                return;
+            if (r < 0) {
                 listener_off(reactor, listener);
                 return;
             }

@@ -160,10 +160,12 @@ static void run_once(struct svc_req *req, SVCXPRT *xprt)
         assert_true(rpc_encode_reply(call, (xdrproc_t)xdr_u_int, &count, &reply, &len));
         assert_int_equal(len, 4);
         assert_true(key_len <= sizeof(peer_kept.key));
+        pthread_mutex_lock(&gate_lock);
         memcpy(peer_kept.key, key, key_len);
         memcpy(peer_kept.reply, reply, len);
         peer_kept.key_len = key_len;
         peer_kept.reply_len = len;
+        pthread_mutex_unlock(&gate_lock);
         count = 0xdead; /* what was encoded is what is sent */
     }
     (void)svc_sendreply(xprt, (xdrproc_t)xdr_u_int, &count);

@@ -691,6 +691,85 @@ static void test_large_side_by_side(void **state)
     peer_server_stop(&server);
 }
 
+/* Everything at once from several threads: calls of all kinds, retransmissions over other
+ * connections, clients that leave without reading, while durability moves on; then all must be
+ * gone. */
+struct chaos {
+    uint16_t port;
+    unsigned seed;
+    struct peer_server *server;
+    pthread_t thread;
+};
+enum { CHAOS_THREADS = 4, CHAOS_ROUNDS = 150 };
+
+static void chaos_call(struct chaos *c, int fd, uint32_t xid)
+{
+    static const uint32_t procs[] = {PEER_NULL, PEER_WAIT,  PEER_HOLD,    PEER_ONCE,  PEER_ONCE,
+                                     PEER_ONCE, PEER_BYTES, PEER_JOURNAL, PEER_LATER, PEER_ENTRIES};
+    uint32_t proc = procs[(unsigned)rand_r(&c->seed) % (sizeof(procs) / sizeof(procs[0]))];
+    struct peer_msg msg = {0};
+
+    peer_put_call(&msg, xid, proc);
+    if (proc == PEER_HOLD)
+        peer_put_u64(&msg, (unsigned)rand_r(&c->seed) % 2000);
+    else
+        peer_put_u32(&msg, proc == PEER_BYTES ? (unsigned)rand_r(&c->seed) % 300000 : xid % 2);
+    peer_send(fd, &msg);
+    peer_msg_free(&msg);
+}
+
+static void *chaos_main(void *arg)
+{
+    struct chaos *c = arg;
+
+    for (int round = 0; round < CHAOS_ROUNDS; round++) {
+        int fds[3];
+
+        for (int i = 0; i < 3; i++)
+            fds[i] = peer_connect(c->port);
+        for (uint32_t i = 0; i < 30; i++) /* xids are few: many are retransmissions */
+            chaos_call(c, fds[(unsigned)rand_r(&c->seed) % 3], (unsigned)rand_r(&c->seed) % 500);
+        for (int i = 0; i < 3; i++) {
+            uint8_t bytes[4096];
+
+            if (rand_r(&c->seed) % 2)
+                (void)recv(fds[i], bytes, sizeof(bytes), MSG_DONTWAIT);
+            close(fds[i]);
+        }
+        nfsd_durable(c->server->nfsd, (unsigned)rand_r(&c->seed) % 2000);
+    }
+    return NULL;
+}
+
+static void test_chaos(void **state)
+{
+    struct chaos clients[CHAOS_THREADS];
+    struct peer_server server;
+    struct nfsd_config config;
+
+    (void)state;
+    nfsd_config_default(&config);
+    config.reactors = 3;
+    config.workers_max = 8;
+    config.worker_idle_ns = CLOCK_MS;
+    config.calls_max = 200;
+    config.calls_conn_max = 20;
+    config.unsent_max = 1 << 20;
+    config.replies_kept_max = 64 << 10;
+    peer_server_start(&server, &config);
+    for (unsigned i = 0; i < CHAOS_THREADS; i++) {
+        clients[i] = (struct chaos){.port = server.port, .seed = i + 1, .server = &server};
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, chaos_main, &clients[i]), 0);
+    }
+    for (unsigned i = 0; i < CHAOS_THREADS; i++)
+        pthread_join(clients[i].thread, NULL);
+    nfsd_durable(server.nfsd, 2000);
+    AWAIT_USAGE(&server, u.connections == 0 && u.calls == 0 && u.calls_held == 0);
+    assert_int_equal(usage_of(&server).unsent_bytes, 0);
+    assert_int_equal(usage_of(&server).receive_bytes, 0);
+    peer_server_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -710,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_stop_in_the_middle),
         cmocka_unit_test(test_large_side_by_side),
+        cmocka_unit_test(test_chaos),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
