@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,6 +24,7 @@ enum { LISTEN_BACKLOG = 512, LISTEN_ANY_PORT_TRIES = 16 };
 void nfsd_config_default(struct nfsd_config *config)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    struct rlimit files;
 
     *config = (struct nfsd_config){
         .reactors = cpus > 1 ? 2 : 1,
@@ -40,6 +42,9 @@ void nfsd_config_default(struct nfsd_config *config)
         .request_timeout_ns = 15 * CLOCK_S,
         .worker_idle_ns = 10 * CLOCK_S,
     };
+    /* Clients must not take the descriptors that files and stores need. */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 2 < config->connections_max)
+        config->connections_max = (uint32_t)(files.rlim_cur / 2);
 }
 
 bool nfsd_is_full(struct nfsd *nfsd)

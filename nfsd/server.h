@@ -19,7 +19,7 @@ struct nfsd;
 struct nfsd_config {
     uint32_t reactors;          /* threads that own connections; min(2, processors) */
     uint32_t workers_max;       /* threads for calls that wait; 128. Idle ones end */
-    uint32_t connections_max;   /* 1024; more are closed when accepted */
+    uint32_t connections_max;   /* 1024, or half the limit on descriptors; more are closed */
     uint32_t calls_conn_max;    /* calls under way per connection; 256. Beyond: not read */
     uint32_t calls_max;         /* calls under way in all; 4096 */
     uint32_t record_max;        /* bytes of one record; 2 MiB. Larger: connection closed */
