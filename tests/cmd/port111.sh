@@ -45,6 +45,7 @@ wait_for() { # COMMAND...: until it succeeds, 30 s
 start() { # PORT [OPTIONS...]
     local port=$1
     shift
+    : >"$work/log"
     "$pailfs" serve --state-dir "$work/state" --nfs-port "$port" --shutdown-timeout 5s "$@" "file://$work/data" 2>"$work/log" &
     started=$!
     wait_for grep -q event=ready "$work/log" || fail "not ready"
@@ -109,6 +110,7 @@ expect 3050
 echo "== another server's entries"
 other=$started
 started=
+: >"$work/log"
 "$pailfs" serve --state-dir "$work/state2" --nfs-port 3051 "file://$work/data" 2>"$work/log" &
 started=$!
 wait_for grep -q event=ready "$work/log" || fail "not ready"

@@ -53,6 +53,7 @@ refuse() {
 start() {
     local log=$1 i
     shift
+    : >"$log" # what an earlier one said must not count
     "$pailfs" "$@" 2>"$log" &
     started=$!
     children+=($started)
@@ -71,6 +72,32 @@ stop() {
     kill -TERM "$1"
     timeout 45 tail --pid="$1" -f /dev/null || return 99
     wait "$1"
+}
+
+# With a store that does not answer and a file that is not in it, the first SIGTERM goes on trying and the
+# second one ends the process; the next run puts the file into the store.
+second_signal() {
+    command -v nfs-cp >/dev/null || { echo "no nfs-cp: signals are left out"; return; }
+    local url="nfs://127.0.0.1/bucket/late?nfsport=$port&mountport=$port" status i
+    start "$work/log" serve "${s3[@]}" --insecure-ports --squash none --quiet-time 1h \
+        --shutdown-timeout 120s s3://bucket || return
+    echo late >"$work/late"
+    nfs-cp "$work/late" "$url" >"$work/err" 2>&1 || fail "nfs-cp"
+    kill -STOP "$store"
+    kill -TERM $started
+    for ((i = 0; i < 100; i++)); do
+        grep -q event=stopping "$work/log" && break
+        sleep 0.1
+    done
+    timeout 2 tail --pid=$started -f /dev/null && fail "it did not wait for the store"
+    kill -TERM $started
+    timeout 5 tail --pid=$started -f /dev/null || fail "it did not end at the second signal"
+    wait $started
+    status=$?
+    [ $status = 143 ] || fail "exit status $status after the second signal"
+    kill -CONT "$store"
+    start "$work/log" serve "${s3[@]}" --shutdown-timeout 30s s3://bucket && stop $started
+    cmp "$work/late" "$work/s3/bucket/late" || fail "the file did not reach the store"
 }
 
 echo "== the command line"
@@ -137,7 +164,8 @@ done
 if [ "$versitygw" != none ]; then
     mkdir -p "$work/s3/bucket"
     "$versitygw" --access key --secret secret --port 127.0.0.1:42052 --quiet posix "$work/s3" >/dev/null 2>&1 &
-    children+=($!)
+    store=$!
+    children+=($store)
     for ((i = 0; i < 100; i++)); do
         (exec 3<>/dev/tcp/127.0.0.1/42052) 2>/dev/null && break
         sleep 0.1
@@ -153,6 +181,7 @@ if [ "$versitygw" != none ]; then
     )
     failures=$?
     start "$work/log" serve "${s3[@]}" s3://bucket && stop $started
+    second_signal
     refuse 1 "$work/state3.*made for s3://bucket" serve --state-dir "$work/state3" "${common[@]}" "file://$data"
 else
     echo "no versitygw: what needs an S3 server is left out"
