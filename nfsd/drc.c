@@ -32,12 +32,16 @@ struct drc_entry {
     struct drc_reply *reply; /* done */
 };
 
+struct drc_bucket {
+    struct drc_entry *first;
+};
+
 struct drc {
     uint64_t bytes_max;
     drc_rebind_fn *rebind;
     size_t mask;
     pthread_mutex_t lock;
-    struct drc_entry **buckets;
+    struct drc_bucket *buckets;
     TAILQ_HEAD(, drc_entry) done; /* oldest first */
     uint64_t entries, bytes;
 };
@@ -96,10 +100,10 @@ void drc_free(struct drc *drc)
     if (!drc)
         return;
     for (size_t i = 0; i <= drc->mask; i++)
-        while (drc->buckets[i]) {
-            struct drc_entry *entry = drc->buckets[i];
+        while (drc->buckets[i].first) {
+            struct drc_entry *entry = drc->buckets[i].first;
 
-            drc->buckets[i] = entry->next;
+            drc->buckets[i].first = entry->next;
             entry_free(entry);
         }
     pthread_mutex_destroy(&drc->lock);
@@ -109,7 +113,7 @@ void drc_free(struct drc *drc)
 
 static struct drc_entry **bucket_of(struct drc *drc, const struct drc_key *key)
 {
-    return &drc->buckets[XXH3_64bits(key, sizeof(*key)) & drc->mask];
+    return &drc->buckets[XXH3_64bits(key, sizeof(*key)) & drc->mask].first;
 }
 
 static struct drc_entry *find(struct drc *drc, const struct drc_key *key)

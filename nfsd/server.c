@@ -120,13 +120,22 @@ static socklen_t size_of(const union rpc_addr *addr)
     return addr->sa.sa_family == AF_INET ? sizeof(addr->in) : sizeof(addr->in6);
 }
 
+/* The descriptor, which is no longer closed at the end of the scope. */
+static int keep_fd(int *fd)
+{
+    int kept = *fd;
+
+    *fd = -1;
+    return kept;
+}
+
 /* A bound socket or -errno; addr gets the port that was bound. */
 static int bind_socket(union rpc_addr *addr, bool udp)
 {
     CLEANUP_CLOSE int fd = socket(
         addr->sa.sa_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     socklen_t len = sizeof(*addr);
-    int on = 1, ret, r = 0;
+    int on = 1, r = 0;
 
     if (fd < 0)
         return -errno;
@@ -145,9 +154,7 @@ static int bind_socket(union rpc_addr *addr, bool udp)
     if (bind(fd, &addr->sa, size_of(addr)) < 0 || (!udp && listen(fd, LISTEN_BACKLOG) < 0) ||
         getsockname(fd, &addr->sa, &len) < 0)
         return -errno;
-    ret = fd;
-    fd = -1;
-    return ret;
+    return keep_fd(&fd);
 }
 
 static void add_listener(struct nfsd *nfsd, const struct nfsd_listen *listen_on, int fd, bool udp,
@@ -186,10 +193,9 @@ static int bind_both(struct nfsd *nfsd, const struct nfsd_listen *listen_on, con
             return udp;
     }
     if (tcp >= 0)
-        add_listener(nfsd, listen_on, tcp, false, &addr);
+        add_listener(nfsd, listen_on, keep_fd(&tcp), false, &addr);
     if (udp >= 0)
-        add_listener(nfsd, listen_on, udp, true, &addr);
-    tcp = udp = -1;
+        add_listener(nfsd, listen_on, keep_fd(&udp), true, &addr);
     *port = port_of(&addr);
     return 0;
 }

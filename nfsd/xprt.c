@@ -65,7 +65,7 @@ static void lay_out(struct call *call)
 
             if (ref->len == 0)
                 continue;
-            call->iov[n++] = (struct iovec){(void *)(uintptr_t)ref->base, ref->len};
+            call->iov[n++] = (struct iovec){(void *)ref->base, ref->len};
             call->total += ref->len;
         }
     }
@@ -199,8 +199,8 @@ static bool_t xprt_getargs(SVCXPRT *xprt, xdrproc_t filter, void *args)
     XDR xdrs;
 
     assert(call->rec.buf);
-    xdrmem_create(&xdrs, (char *)(uintptr_t)call->rec.data + call->args_at,
-                  call->rec.len - call->args_at, XDR_DECODE);
+    xdrmem_create(&xdrs, (char *)call->rec.data + call->args_at, call->rec.len - call->args_at,
+                  XDR_DECODE);
     xdr_ctx_set(&xdrs, &call->xdr);
     return filter(&xdrs, args);
 }
