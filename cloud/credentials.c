@@ -256,6 +256,17 @@ int credentials_load(const char *profile_name, struct credentials *ret, struct s
     return 0;
 }
 
+static bool text_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool credentials_same(const struct credentials *a, const struct credentials *b)
+{
+    return text_same(a->access_key, b->access_key) && text_same(a->secret_key, b->secret_key) &&
+           text_same(a->session_token, b->session_token);
+}
+
 void credentials_clear(struct credentials *creds)
 {
     wipe(creds->access_key);

@@ -200,6 +200,33 @@ static bool call_learn_region(struct s3_call *call)
     return true;
 }
 
+/* Somebody may have put new keys where ours came from: the old ones were for a time, or rotated. */
+static bool call_learn_keys(struct s3_call *call)
+{
+    struct s3 *s3 = call->s3;
+    struct credentials creds = {0}, old;
+    struct store_error ignored;
+    int64_t now = clock_mono_ns();
+
+    (void)pthread_mutex_lock(&s3->lock);
+    bool look = !s3->anonymous && now - s3->creds_read_ns >= S3_KEYS_AGE_NS;
+    if (look)
+        s3->creds_read_ns = now;
+    (void)pthread_mutex_unlock(&s3->lock);
+    if (!look || credentials_load(s3->profile, &creds, &ignored) || !creds.access_key) {
+        credentials_clear(&creds);
+        return false;
+    }
+    (void)pthread_mutex_lock(&s3->lock);
+    bool other = !credentials_same(&creds, &s3->creds);
+    old = s3->creds;
+    s3->creds = creds;
+    s3->key = (struct sigv4_key){0};
+    (void)pthread_mutex_unlock(&s3->lock);
+    credentials_clear(&old);
+    return other;
+}
+
 static bool call_learn(struct s3_call *call, enum s3_verdict verdict)
 {
     if (call->redirects == S3_REDIRECTS_MAX)
@@ -210,6 +237,10 @@ static bool call_learn(struct s3_call *call, enum s3_verdict verdict)
     else if (verdict == S3_REGION)
         again = call_learn_region(call) ||
                 (call->http.status == 403 && call_learn_clock(call, CLOCK_OFF_NS));
+    /* The answer to a HEAD has no code to tell what is wrong. */
+    bool mute = call->error.code[0] == '\0' && strcmp(call->method, "HEAD") == 0;
+    if (verdict == S3_KEYS || (!again && mute))
+        again = call_learn_keys(call);
     if (again)
         call->redirects++;
     return again;
@@ -309,6 +340,7 @@ static void call_http_done(struct http_request *http)
         return;
     case S3_CLOCK:
     case S3_REGION:
+    case S3_KEYS:
         if (call_learn(call, judgement.verdict))
             call_try(call);
         else

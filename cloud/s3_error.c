@@ -26,10 +26,10 @@ static const struct code_row code_table[] = {
     {"TemporaryRedirect", {S3_REGION, -EIO}},
     {"IllegalLocationConstraintException", {S3_REGION, -EINVAL}},
     {"AccessDenied", {S3_REGION, -EACCES}},
-    {"ExpiredToken", {S3_FAIL, -EACCES}},
-    {"InvalidToken", {S3_FAIL, -EACCES}},
-    {"TokenRefreshRequired", {S3_FAIL, -EACCES}},
-    {"InvalidAccessKeyId", {S3_FAIL, -EACCES}},
+    {"ExpiredToken", {S3_KEYS, -EACCES}},
+    {"InvalidToken", {S3_KEYS, -EACCES}},
+    {"TokenRefreshRequired", {S3_KEYS, -EACCES}},
+    {"InvalidAccessKeyId", {S3_KEYS, -EACCES}},
     {"XAdminUserNotFound", {S3_FAIL, -EACCES}}, /* versitygw's word, with a 404 */
     {"SignatureDoesNotMatch", {S3_FAIL, -EACCES}},
     {"InvalidObjectState", {S3_FAIL, -EACCES}}, /* archived: to be restored first */
@@ -60,6 +60,14 @@ static const struct code_row code_table[] = {
     {"XMinioStorageFull", {S3_FAIL, -ENOSPC}},
     {"InsufficientStorage", {S3_FAIL, -ENOSPC}},
     {"TooManyParts", {S3_FAIL, -EFBIG}},
+    /* wrong, and it will not get better */
+    {"EntityTooSmall", {S3_FAIL, -EINVAL}},
+    {"InvalidArgument", {S3_FAIL, -EINVAL}},
+    {"InvalidPart", {S3_FAIL, -EINVAL}},
+    {"InvalidPartOrder", {S3_FAIL, -EINVAL}},
+    {"InvalidRequest", {S3_FAIL, -EINVAL}},
+    {"MalformedXML", {S3_FAIL, -EINVAL}},
+    {"MetadataTooLarge", {S3_FAIL, -EINVAL}},
     /* not known here */
     {"NotImplemented", {S3_FAIL, -ENOTSUP}},
     {"MethodNotAllowed", {S3_FAIL, -ENOTSUP}},

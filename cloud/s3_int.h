@@ -31,13 +31,14 @@
 #include "cloud/sigv4.h"
 #include "cloud/store.h"
 
+#define S3_KEYS_AGE_NS (5 * CLOCK_S)   /* do not look for new keys more often */
 #define S3_STALL_READ_NS (5 * CLOCK_S) /* first try; later ones wait longer */
 #define S3_STALL_WRITE_NS (10 * CLOCK_S)
 #define S3_STALL_SLOW_NS (600 * CLOCK_S) /* copies and completions: the store works in silence */
 
 enum {
     S3_STALL_DOUBLINGS = 4,
-    S3_REDIRECTS_MAX = 3,  /* changes of region or clock for one call */
+    S3_REDIRECTS_MAX = 3,  /* changes of region, clock or keys for one call */
     S3_NONSENSE_TRIES = 3, /* then it is -EIO */
     S3_DELETE_BATCH = 1000,
     S3_PARALLEL = 8, /* requests at once for one store_req */
@@ -70,6 +71,7 @@ enum s3_verdict {
     S3_NONSENSE, /* a few times, then -EIO */
     S3_CLOCK,    /* our clock is wrong */
     S3_REGION,   /* wrong region, if one is named; else err */
+    S3_KEYS,     /* these keys are no good (any more): perhaps there are new ones */
 };
 struct s3_judgement {
     enum s3_verdict verdict;
@@ -83,7 +85,7 @@ struct s3_judgement s3_error_judge(int status, const char *code);
 struct s3 {
     struct store store;
     struct s3_address addr;
-    struct credentials creds;
+    char *profile;  /* as configured, or NULL */
     bool anonymous; /* requests are not signed */
     struct http_engine *http;
     struct retry_budget budget;
@@ -100,6 +102,8 @@ struct s3 {
     atomic_bool crc32c_parts;    /* and in multipart uploads too, with copied parts */
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
+    struct credentials creds;
+    int64_t creds_read_ns; /* when they were looked for last */
     char region[64];
     bool region_fixed; /* given by the user */
     int64_t clock_offset_ns;

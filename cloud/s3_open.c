@@ -104,6 +104,7 @@ static void s3_close(struct store *store)
     http_engine_close(s3->http);
     s3_address_clear(&s3->addr);
     credentials_clear(&s3->creds);
+    free(s3->profile);
     explicit_bzero(&s3->key, sizeof(s3->key));
     (void)pthread_mutex_destroy(&s3->lock);
     free(store->url);
@@ -128,6 +129,7 @@ static int open_credentials(struct s3 *s3, const struct store_config *config, co
         s3->anonymous = true;
         return 0;
     }
+    s3->profile = mem_strdup(config->profile);
     int err = credentials_load(config->profile, &s3->creds, &why);
     if (err)
         (void)snprintf(reterr->text, sizeof(reterr->text), "%.120s: %.380s", url, why.text);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/log.h"
 #include "cloud/s3_int.h"
 
 #define REACH_NS (5 * CLOCK_S)   /* to get through to the endpoint at all, */
@@ -309,9 +309,14 @@ static void probe_clean(struct probe *probe)
     if (gone && probe_list(probe, &odd) <= 0)
         return;
     atomic_store(&probe->s3->no_delete_batch, true);
-    req.op = STORE_DELETE;
     (void)probe_call(probe, &req);
     store_req_clear(&req);
+    /* Not a reason to refuse service, but somebody should know where these objects come from. */
+    for (size_t i = 0; i < 3; i++)
+        if (dels[i].err)
+            log_event(LOG_WARN, "probe_not_removed", "store=%s key=%s err=%s text=%s",
+                      LOG_Q(probe->s3->addr.url), LOG_Q(dels[i].key), strerrordesc_np(-dels[i].err),
+                      LOG_Q(probe->error_text));
 }
 
 static void caps_none(struct store_caps *caps)

@@ -1,4 +1,5 @@
 /* HEAD, GET and LIST. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +189,7 @@ void s3_get_start(struct s3 *s3, struct store_req *req)
     struct s3_call *call = s3_call_new(s3, req, "GET", req->key);
     char range[64];
 
+    assert(req->range_len > 0);
     (void)snprintf(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)req->range_off,
                    (unsigned long long)(req->range_off + req->range_len - 1));
     s3_call_header(call, "range", range);

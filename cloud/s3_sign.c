@@ -32,7 +32,7 @@ void s3_call_hash(struct s3_call *call)
 }
 
 struct call_signing {
-    char *host, *authorization;
+    char *host, *authorization, *access_key, *token;
     char date[SIGV4_DATE_MAX];
     struct sigv4_header headers[S3_CALL_HEADERS_MAX + 8];
     size_t count;
@@ -48,7 +48,7 @@ static void signing_add(struct call_signing *sign, const char *name, const char 
     sign->headers[sign->count++] = (struct sigv4_header){name, value};
 }
 
-/* Host, date and signing key of this moment, under the lock. */
+/* Host, date and keys of this moment, under the lock. */
 static void signing_begin(struct s3_call *call, struct call_signing *sign, struct sigv4_key *key)
 {
     struct s3 *s3 = call->s3;
@@ -60,11 +60,15 @@ static void signing_begin(struct s3_call *call, struct call_signing *sign, struc
         return;
     sigv4_key_update(&s3->key, s3->creds.secret_key, sign->date, s3->region);
     *key = s3->key;
+    sign->access_key = mem_strdup(s3->creds.access_key);
+    sign->token = mem_strdup(s3->creds.session_token);
 }
 
 static void signing_end(struct call_signing *sign)
 {
     free(sign->host);
+    free(sign->access_key);
+    free(sign->token);
     free(sign->authorization);
 }
 
@@ -85,7 +89,6 @@ static void call_sign(struct s3_call *call, struct call_signing *sign, const cha
                       const char *query)
 {
     struct sigv4_key key;
-    const struct credentials *creds = &call->s3->creds;
 
     signing_begin(call, sign, &key);
     for (size_t i = 0; i < call->header_count; i++)
@@ -95,8 +98,8 @@ static void call_sign(struct s3_call *call, struct call_signing *sign, const cha
     signing_add(sign, "host", sign->host);
     signing_add(sign, "x-amz-content-sha256", call->payload_hash);
     signing_add(sign, "x-amz-date", sign->date);
-    if (creds->session_token)
-        signing_add(sign, "x-amz-security-token", creds->session_token);
+    if (sign->token)
+        signing_add(sign, "x-amz-security-token", sign->token);
     qsort(sign->headers, sign->count, sizeof(sign->headers[0]), header_compare);
     struct sigv4_request request = {
         .method = call->method,
@@ -106,7 +109,7 @@ static void call_sign(struct s3_call *call, struct call_signing *sign, const cha
         .header_count = sign->count,
         .payload_hash = call->payload_hash,
     };
-    sign->authorization = sigv4_authorization(&request, &key, creds->access_key, sign->date);
+    sign->authorization = sigv4_authorization(&request, &key, sign->access_key, sign->date);
 }
 
 static void slist_add(struct curl_slist **list, const char *name, const char *value)

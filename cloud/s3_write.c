@@ -256,5 +256,9 @@ static void copy_guarded(struct s3 *s3, struct store_req *req)
 
 void s3_copy_start(struct s3 *s3, struct store_req *req)
 {
-    s3_guard_before(s3, req, s3->caps.cond_copy, copy_guarded);
+    /* Of a copy onto itself the source is the target, and its condition is known everywhere. */
+    bool itself = strcmp(req->key, req->src_key) == 0 && req->src_if_match && req->if_match &&
+                  strcmp(req->src_if_match, req->if_match) == 0;
+
+    s3_guard_before(s3, req, s3->caps.cond_copy || itself, copy_guarded);
 }

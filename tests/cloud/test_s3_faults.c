@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -253,6 +254,48 @@ static void test_region(void **state)
     fault_expect(circle, get, -EIO, 4);
 }
 
+static void keys_file(const char *path, const char *token)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    (void)fprintf(file, "[p]\naws_access_key_id=k\naws_secret_access_key=s\naws_session_token=%s\n",
+                  token);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Keys that are replaced in their file while the store is open. */
+static void test_new_keys(void **state)
+{
+    (void)state;
+    struct s3 *s3 = s3_of(fault_store);
+    static const struct fault_step expired[] = {
+        {.match = "GET", .status = "400 Bad", .body = ERROR("ExpiredToken")}, GOOD_GET, {0}};
+    static const struct fault_step mute[] = {{.match = "HEAD", .status = "403 F"},
+                                             {.match = "HEAD", .status = "200 OK", .length = 5},
+                                             {0}};
+    char path[] = "/tmp/test_s3_faults.XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    (void)close(fd);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the engine's thread is idle */
+    (void)setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+    s3->profile = mem_strdup("p");
+    keys_file(path, "token-1");
+    fault_expect(expired, get, 0, 2);
+    assert_non_null(strstr(fault_server_request(fault_server, 0), "token: token\r\n"));
+    assert_non_null(strstr(fault_server_request(fault_server, 1), "token: token-1\r\n"));
+    keys_file(path, "token-2");
+    fault_expect(expired, get, -EACCES, 1); /* not so soon again */
+    s3->creds_read_ns = 0;
+    fault_expect(mute, (struct store_req){.op = STORE_HEAD}, 0, 2);
+    assert_non_null(strstr(fault_server_request(fault_server, 1), "token: token-2\r\n"));
+    s3->creds_read_ns = 0;
+    fault_expect(expired, get, -EACCES, 1); /* no other keys there */
+    (void)unlink(path);
+}
+
 static void test_signed_headers(void **state)
 {
     (void)state;
@@ -274,7 +317,8 @@ int main(void)
         FAULT_TEST(test_hang),           FAULT_TEST(test_refused),
         FAULT_TEST(test_nonsense),       FAULT_TEST(test_checksum_right),
         FAULT_TEST(test_other_version),  FAULT_TEST(test_clock),
-        FAULT_TEST(test_region),         FAULT_TEST(test_signed_headers),
+        FAULT_TEST(test_region),         FAULT_TEST(test_new_keys),
+        FAULT_TEST(test_signed_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
