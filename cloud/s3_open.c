@@ -154,13 +154,24 @@ static int open_region(struct s3 *s3, const struct store_config *config, struct 
     return 0;
 }
 
-static void open_caps(struct s3 *s3, bool read_only)
+/* Directory buckets (S3 Express One Zone) are signed in another way, for sessions. */
+static int open_refuse_express(const struct s3 *s3, struct store_error *reterr)
 {
     size_t len = strlen(s3->addr.bucket);
-    bool express = len > 6 && strcmp(s3->addr.bucket + len - 6, "--x-s3") == 0;
 
+    if (!s3->addr.aws || len < 6 || strcmp(s3->addr.bucket + len - 6, "--x-s3") != 0)
+        return 0;
+    (void)snprintf(reterr->text, sizeof(reterr->text),
+                   "%.300s: directory buckets (S3 Express One Zone) are not supported by this "
+                   "version; use a general purpose bucket",
+                   s3->addr.url);
+    return -ENOTSUP;
+}
+
+static void open_caps(struct s3 *s3, bool read_only)
+{
     s3->caps = (struct store_caps){
-        .list_sorted = !express,
+        .list_sorted = true,
         .delete_max = S3_DELETE_BATCH,
         .part_min = 5 * MIB,
         .part_max = 5 * GIB,
@@ -206,6 +217,8 @@ int s3_store_open(const char *url, const struct store_config *config, struct sto
     const char *endpoint = config->endpoint ? config->endpoint : s3->creds.endpoint;
     if (!err)
         err = s3_address_parse(url, config, endpoint, &s3->addr, reterr);
+    if (!err)
+        err = open_refuse_express(s3, reterr);
     if (!err)
         err = open_region(s3, config, reterr);
     if (!err)

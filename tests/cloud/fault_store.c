@@ -18,6 +18,7 @@ int fault_store_setup(void **state)
     char endpoint[64];
 
     /* NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet */
+    (void)setenv("no_proxy", "127.0.0.1", 1);
     (void)setenv("AWS_ACCESS_KEY_ID", "key", 1);
     (void)setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
     (void)setenv("AWS_SESSION_TOKEN", "token", 1);

@@ -79,6 +79,7 @@ static int setup(void **state)
     static const struct fault_step none[] = {{0}};
     struct http_config config = {.connections = 1};
 
+    (void)setenv("no_proxy", "127.0.0.1", 1); /* NOLINT(concurrency-mt-unsafe): no other thread */
     memset(reqs, 0, sizeof(reqs));
     out = order_count = 0;
     server = fault_server_start(none);

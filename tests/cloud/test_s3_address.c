@@ -136,6 +136,9 @@ static void test_schemes(void **state)
         assert_non_null(strstr(error.text, urls[i]));
     }
     struct store_error error = {{0}};
+    config.unsigned_requests = true;
+    assert_int_equal(store_open("s3://b--use1-az4--x-s3", &config, &store, &error), -ENOTSUP);
+    assert_non_null(strstr(error.text, "directory buckets"));
     assert_int_equal(store_open("bucket", &config, &store, &error), -EINVAL);
     assert_non_null(strstr(error.text, "s3://BUCKET"));
 }
