@@ -97,7 +97,7 @@ static bool ask_has_below(struct fs_volume *vol, const struct ask *a)
     if (!a->asked[ASK_BELOW] || r->err)
         return false;
     for (size_t i = 0; i < r->object_count; i++) {
-        if (!intent_find(vol, r->objects[i].key))
+        if (!key_leaving(vol, r->objects[i].key))
             return true;
     }
     return r->next_token != NULL;
@@ -108,7 +108,7 @@ static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const cha
                              struct change *c, struct inode **ret)
 {
     const struct store_req *marker = &a->reqs[ASK_MARKER], *file = &a->reqs[ASK_FILE];
-    bool has_marker = a->asked[ASK_MARKER] && !marker->err && !intent_find(vol, a->dir_key);
+    bool has_marker = a->asked[ASK_MARKER] && !marker->err && !key_leaving(vol, a->dir_key);
 
     if (has_marker || ask_has_below(vol, a)) {
         observe_dir(vol, dir, name, known, has_marker ? &marker->object : NULL, now, c, ret);

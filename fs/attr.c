@@ -129,7 +129,7 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
         err = commit_inode(vol, req, ino, &seq);
     if (err)
         return err;
-    write_wcc_before(ino, a->wcc);
+    write_wcc_before(ino, vol, a->wcc);
     bool resize = (set->set & FS_SET_SIZE) && set->size != ino->size;
     change_begin(&c, vol);
     if (set->set & ~(uint32_t)FS_SET_SIZE) {

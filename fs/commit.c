@@ -102,6 +102,7 @@ static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
     err = need_path(vol, req, ino);
     if (err)
         return err;
+    write_wcc_before(ino, vol, a->wcc); /* COMMIT changes no attribute: before is after */
     inode_attr(ino, vol, &a->wcc->after);
     a->wcc->after_valid = true;
     if (ino->type != FS_REG)

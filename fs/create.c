@@ -126,7 +126,7 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     if (a->set->set & FS_SET_SIZE && a->set->size > FS_FILE_MAX)
         return -EFBIG;
-    write_wcc_before(dir, a->dir_wcc);
+    write_wcc_before(dir, vol, a->dir_wcc);
     change_begin(&c, vol);
     ino = create_inode(vol, req, a, dir);
     uint64_t dirent_id = db_next_id(vol->fs->db);

@@ -297,6 +297,23 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
     return 0;
 }
 
+/* True if another redirect's prefix lies below this one: that one has to be empty first. */
+static bool drain_has_below(struct fs_volume *vol, const char *prefix)
+{
+    const struct inode *dir;
+    size_t len = strlen(prefix);
+
+    TAILQ_FOREACH (dir, &vol->draining, drain) {
+        for (size_t i = 0; i < dir->redirect_count; i++) {
+            const char *other = dir->redirects[i].prefix;
+            if (strncmp(other, prefix, len) == 0 && other[len] != '\0' &&
+                !drain_is_home(vol, dir, other))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* The next redirect to work on. Lock held. */
 static bool drain_next(struct fs_volume *vol, uint64_t *ret_id, uint64_t *ret_epoch,
                        char **ret_prefix)
@@ -308,6 +325,8 @@ static bool drain_next(struct fs_volume *vol, uint64_t *ret_id, uint64_t *ret_ep
             const struct redirect *r = &dir->redirects[i];
             if (dir->redirect_count > 1 && drain_is_home(vol, dir, r->prefix))
                 continue; /* first what lies elsewhere */
+            if (!drain_is_home(vol, dir, r->prefix) && drain_has_below(vol, r->prefix))
+                continue;
             *ret_id = dir->id;
             *ret_epoch = r->epoch;
             *ret_prefix = drain_is_home(vol, dir, r->prefix) ? NULL : mem_strdup(r->prefix);

@@ -36,7 +36,8 @@ bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime
 int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
 {
     char target[STORE_KEY_MAX + 1];
-    /* A directory's times change with every file in it, and its marker says nothing that could be lost. */
+    /* A directory's times change with every file in it, and its marker says nothing that could be
+     * lost. */
     uint64_t size = ino->type == FS_DIR ? 0 : ino->size;
     int64_t mtime_ns = ino->type == FS_DIR ? 0 : ino->mtime_ns;
     struct change c;

@@ -22,9 +22,10 @@ static const char fs_meta_key[] = "handle_key", fs_meta_known[] = "served";
 static void fs_durable_grew(void *ctx, uint64_t seq)
 {
     struct fs *fs = ctx;
+    fs_durable_fn *fn = atomic_load_explicit(&fs->on_durable, memory_order_acquire);
 
-    if (fs->on_durable)
-        fs->on_durable(fs->on_durable_ctx, seq);
+    if (fn)
+        fn(fs->on_durable_ctx, seq);
 }
 
 /* The key that signs handles: made once, kept for ever. */
@@ -230,7 +231,7 @@ static void fs_drain(struct fs *fs, int64_t deadline_ns)
         bool idle = true;
         for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
             vol_lock(vol);
-            vol->flush_all = true;
+            vol->draining_all = vol->flush_all = true;
             vol_unlock(vol);
             idle = volume_idle(vol, &left) && idle;
         }
@@ -298,7 +299,7 @@ uint64_t fs_durable(struct fs *fs)
 void fs_on_durable(struct fs *fs, void (*fn)(void *ctx, uint64_t seq), void *ctx)
 {
     fs->on_durable_ctx = ctx;
-    fs->on_durable = fn;
+    atomic_store_explicit(&fs->on_durable, fn, memory_order_release);
 }
 
 struct fs_replies {

@@ -244,8 +244,11 @@ struct fs_volume {
     uint64_t conflicts;
     pthread_t keeper, intenter, drainer;
     bool stopping;
-    bool flush_all; /* shutdown or stage pressure: everything is due */
+    bool flush_all;    /* stage pressure: nothing waits for its quiet time */
+    bool draining_all; /* shutdown: the same, until the end */
 };
+
+typedef void fs_durable_fn(void *ctx, uint64_t seq);
 
 struct fs {
     struct fs_config config;
@@ -258,8 +261,8 @@ struct fs {
     _Atomic uint64_t verifier;
     _Atomic uint64_t content_id;
     uint64_t inode_limit; /* per volume */
-    void (*on_durable)(void *ctx, uint64_t seq);
-    void *on_durable_ctx;
+    _Atomic(fs_durable_fn *) on_durable;
+    void *on_durable_ctx; /* set before on_durable */
 
     pthread_mutex_t pool_lock;
     pthread_cond_t pool_cond;
@@ -387,6 +390,8 @@ int name_check(const char *name); /* 0, -EINVAL, -ENAMETOOLONG; "." and ".." are
 void query_begin(struct fs_volume *vol, struct query *q);
 void query_end(struct fs_volume *vol, struct query *q);
 void key_touch(struct fs_volume *vol, const char *key);
+/* True if what lies under key is on its way out: deleted, or moved away with its directory. */
+bool key_leaving(struct fs_volume *vol, const char *key);
 /* True if an answer of that stamp about key must not be believed. */
 bool key_unsettled(struct fs_volume *vol, const char *key, uint64_t stamp);
 
@@ -482,7 +487,7 @@ bool volume_idle(struct fs_volume *vol, struct fs_left *left); /* adds to left *
 
 /* --- write.c --- */
 
-void write_wcc_before(const struct inode *ino, struct fs_wcc *wcc);
+void write_wcc_before(const struct inode *ino, const struct fs_volume *vol, struct fs_wcc *wcc);
 
 /* --- flight.c: uploads that survive a crash half done --- */
 

@@ -89,6 +89,40 @@ void intent_drop(struct fs_volume *vol, struct change *c, struct intent *intent)
     intent_free(vol, intent);
 }
 
+static bool key_starts(const char *key, const char *prefix)
+{
+    return strncmp(key, prefix, strlen(prefix)) == 0;
+}
+
+/* Something below a directory's key is still to go. A real directory can only be removed after it,
+ * and would be left behind otherwise. */
+static bool intent_has_below(struct fs_volume *vol, const struct intent *intent)
+{
+    const struct inode *ino, *next;
+    const struct intent *other;
+
+    TAILQ_FOREACH (ino, &vol->draining, drain) {
+        for (size_t i = 0; i < ino->redirect_count; i++) {
+            if (key_starts(ino->redirects[i].prefix, intent->key) &&
+                strcmp(ino->redirects[i].prefix, intent->key) != 0)
+                return true;
+        }
+    }
+    HASH_ITER (hh_base, vol->displaced, ino, next) {
+        if (key_starts(ino->base_key, intent->key))
+            return true;
+    }
+    HASH_ITER (hh_flight, vol->flights, ino, next) {
+        if (key_starts(ino->flight_key, intent->key))
+            return true;
+    }
+    TAILQ_FOREACH (other, &vol->intent_list, link) {
+        if (other != intent && key_starts(other->key, intent->key))
+            return true;
+    }
+    return false;
+}
+
 static bool intent_ready(struct fs_volume *vol, struct intent *intent, int64_t now)
 {
     if (intent->in_flight || (intent->due_ns > now && !vol->flush_all))
@@ -100,6 +134,9 @@ static bool intent_ready(struct fs_volume *vol, struct intent *intent, int64_t n
     const struct inode *next = target_find(vol, intent->key);
     if (next && !dirty_silly(next) && !path_reserved(vol, intent->key))
         return false; /* its upload absorbs this */
+    size_t len = strlen(intent->key);
+    if (vol->caps.real_dirs && intent->key[len - 1] == '/' && intent_has_below(vol, intent))
+        return false;
     const struct inode *dir = inode_find(vol, intent->dir);
     return !(dir && (dir->flags & INODE_DIRTY) && !(dir->flags & INODE_GONE) && dir->target_key &&
              !path_reserved(vol, dir->target_key) && strcmp(dir->target_key, intent->key) != 0);

@@ -81,7 +81,7 @@ static int remove_try(struct fs_volume *vol, struct fs_req *req, void *p)
     err = remove_check(vol, req, a, dir, &ino);
     if (err)
         return err;
-    write_wcc_before(dir, a->dir_wcc);
+    write_wcc_before(dir, vol, a->dir_wcc);
     change_begin(&c, vol);
     err = remove_objects(vol, &c, dir, ino);
     if (err) {

@@ -195,8 +195,8 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     err = rename_check(vol, req, a, &n);
     if (err)
         return err;
-    write_wcc_before(n.from_dir, a->from_wcc);
-    write_wcc_before(n.to_dir, a->to_wcc);
+    write_wcc_before(n.from_dir, vol, a->from_wcc);
+    write_wcc_before(n.to_dir, vol, a->to_wcc);
     change_begin(&c, vol);
     err = rename_apply(vol, &c, a, &n);
     if (err) {

@@ -465,7 +465,7 @@ static int scan_empty_ask(struct fs_volume *vol, const struct sources *sources, 
             vol_lock(vol);
             for (size_t o = 0; o < r.object_count && *ret_empty; o++) {
                 const char *key = r.objects[o].key;
-                if (strcmp(key, sources->s[i].prefix) != 0 && !intent_find(vol, key))
+                if (strcmp(key, sources->s[i].prefix) != 0 && !key_leaving(vol, key))
                     *ret_empty = false;
             }
             vol_unlock(vol);

@@ -66,3 +66,8 @@ bool key_unsettled(struct fs_volume *vol, const char *key, uint64_t stamp)
     HASH_FIND(hh, vol->touched, key, strlen(key), t);
     return t && t->stamp >= stamp;
 }
+
+bool key_leaving(struct fs_volume *vol, const char *key)
+{
+    return intent_find(vol, key) || path_reserved(vol, key);
+}

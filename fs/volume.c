@@ -218,9 +218,7 @@ static void *volume_keep_main(void *arg)
         stage_get_usage(vol->fs->stage, &usage);
         vol_lock(vol);
         /* Above three quarters of the stage nothing waits for its quiet time. */
-        if (!vol->fs->stopping)
-            vol->flush_all =
-                vol->flush_all && vol->stopping ? true : usage.live > usage.limit / 4 * 3;
+        vol->flush_all = vol->draining_all || usage.live > usage.limit / 4 * 3;
     }
     vol_unlock(vol);
     return NULL;

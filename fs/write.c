@@ -21,12 +21,15 @@ struct write_args {
     bool staged, inserted;
 };
 
-void write_wcc_before(const struct inode *ino, struct fs_wcc *wcc)
+void write_wcc_before(const struct inode *ino, const struct fs_volume *vol, struct fs_wcc *wcc)
 {
+    struct fs_attr attr;
+
+    inode_attr(ino, vol, &attr);
     wcc->before_valid = true;
-    wcc->before_size = ino->size;
-    wcc->before_mtime_ns = ino->mtime_ns;
-    wcc->before_ctime_ns = ino->ctime_ns;
+    wcc->before_size = attr.size;
+    wcc->before_mtime_ns = attr.mtime_ns;
+    wcc->before_ctime_ns = attr.ctime_ns;
 }
 
 /* May it be written? */
@@ -81,7 +84,7 @@ static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
             a->wcc->after_valid = true;
             return err;
         }
-        write_wcc_before(ino, a->wcc);
+        write_wcc_before(ino, vol, a->wcc);
         if (a->len > 0)
             write_insert(vol, a, ino);
         a->inserted = true;
