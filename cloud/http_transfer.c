@@ -4,14 +4,18 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define EXPECT_TIMEOUT_MS 1000L
+#define PEER_GONE_MS 30000U
 #define BUFFER_BYTES (128L << 10)
 
 enum { EXPECT_BODY_MIN = 1 << 20 }; /* ask before sending a body as large as this */
@@ -153,6 +157,17 @@ static int on_prereq(void *ctx, char *peer, char *local, int peer_port, int loca
     return CURL_PREREQFUNC_OK;
 }
 
+/* A peer that has vanished is noticed even while a request waits in silence. */
+static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    unsigned timeout_ms = PEER_GONE_MS;
+
+    (void)ctx;
+    (void)purpose;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    return CURL_SOCKOPT_OK;
+}
+
 static void setup_connection(const struct http_engine *engine, CURL *easy)
 {
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -161,7 +176,9 @@ static void setup_connection(const struct http_engine *engine, CURL *easy)
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+    (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 15L);
+    (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 5L);
+    (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
     (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "pailfs/" PAILFS_VERSION);

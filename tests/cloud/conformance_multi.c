@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cloud/s3_int.h"
 #include "tests/cloud/conformance.h"
 
 #define MIB ((size_t)1 << 20)
@@ -157,6 +158,48 @@ static void test_part_copy(void **state)
     free(data);
 }
 
+/* What S3 does above 5 GiB, with less. */
+static void test_copy_by_parts(void **state)
+{
+    (void)state;
+    if (strncmp(conf_store->url, "s3://", 5) != 0 || !conf_caps.part_copy)
+        skip();
+    struct s3 *s3 = s3_of(conf_store);
+    uint64_t copy_size_max = s3->caps.copy_size_max, copy_part_size = s3->copy_part_size;
+    size_t len = 2 * PART + 777;
+    uint8_t *data = mem_alloc(len);
+    const char *from = conf_key("large-from"), *to = conf_key("large-to");
+    struct store_meta meta = {0};
+    struct store_object obj;
+
+    conf_fill(data, len, 6);
+    store_meta_set(&meta, "note", "gr\xc3\xbc\xc3\x9f");
+    assert_int_equal(conf_put(from, data, len, (struct conf_put){.meta = &meta}, NULL), 0);
+    s3->caps.copy_size_max = PART;
+    s3->copy_part_size = PART;
+    struct store_req req =
+        conf_do((struct store_req){.op = STORE_COPY, .key = to, .src_key = from, .src_size = len});
+    assert_int_equal(req.err, 0);
+    expect_bytes(to, data, len);
+    assert_int_equal(conf_head(to, &obj), 0);
+    assert_string_equal(obj.etag, req.object.etag);
+    assert_string_equal(store_meta_get(&obj.meta, "note"), "gr\xc3\xbc\xc3\x9f");
+    store_object_clear(&obj);
+    store_req_clear(&req);
+    req = conf_do((struct store_req){
+        .op = STORE_COPY, .key = to, .src_key = from, .src_size = len, .if_none_match = true});
+    assert_int_equal(req.err, -ESTALE);
+    store_req_clear(&req);
+    req = conf_do((struct store_req){
+        .op = STORE_COPY, .key = to, .src_key = conf_key("nobody"), .src_size = len});
+    assert_int_equal(req.err, -ENOENT);
+    store_req_clear(&req);
+    s3->caps.copy_size_max = copy_size_max;
+    s3->copy_part_size = copy_part_size;
+    store_meta_clear(&meta);
+    free(data);
+}
+
 static void test_abort(void **state)
 {
     (void)state;
@@ -198,6 +241,7 @@ static void test_complete_conditions(void **state)
 const struct CMUnitTest conf_multi_tests[] = {
     cmocka_unit_test(test_upload),
     cmocka_unit_test(test_part_copy),
+    cmocka_unit_test(test_copy_by_parts),
     cmocka_unit_test(test_abort),
     cmocka_unit_test(test_complete_conditions),
 };

@@ -42,6 +42,33 @@ static void open_again(const struct fault_step *script, int err, struct store_ca
     store_close(other);
 }
 
+static void test_open_unsigned(void **state)
+{
+    (void)state;
+    static const struct fault_step script[] = {LIST_STEP, GOOD_GET, {0}};
+    struct store *other = NULL;
+    struct store_error error;
+    char endpoint[64];
+
+    fault_server_script(fault_server, script);
+    (void)snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%u",
+                   fault_server_port(fault_server));
+    struct store_config config = {
+        .endpoint = endpoint, .read_only = true, .unsigned_requests = true};
+    assert_int_equal(store_open("s3://bkt", &config, &other, &error), 0);
+    struct store_req req = {.op = STORE_GET,
+                            .key = "key",
+                            .buf = fault_buf,
+                            .range_len = 10,
+                            .deadline_ns = clock_mono_ns() + 5 * CLOCK_S};
+    assert_int_equal(store_call(other, &req), 0);
+    store_req_clear(&req);
+    store_close(other);
+    assert_int_equal(fault_server_count(fault_server), 2);
+    for (unsigned i = 0; i < 2; i++)
+        assert_null(strcasestr(fault_server_request(fault_server, i), "authorization"));
+}
+
 static void test_open_read_only(void **state)
 {
     (void)state;
@@ -137,9 +164,9 @@ static void test_open_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FAULT_TEST(test_nobody_there),      FAULT_TEST(test_open_read_only),
-        FAULT_TEST(test_open_simple_store), FAULT_TEST(test_open_cleans_up),
-        FAULT_TEST(test_open_refused),
+        FAULT_TEST(test_nobody_there),   FAULT_TEST(test_open_unsigned),
+        FAULT_TEST(test_open_read_only), FAULT_TEST(test_open_simple_store),
+        FAULT_TEST(test_open_cleans_up), FAULT_TEST(test_open_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
