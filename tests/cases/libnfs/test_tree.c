@@ -4,7 +4,7 @@
  * store is still catching up, and across restarts. Handles must go on naming the same things, and
  * at the end the bucket holds exactly the tree.
  *
- * The seed is printed; PAILFS_SEED repeats a run.
+ * The seed is printed; PAILFS_SEED repeats a run, PAILFS_TRACE shows its steps.
  */
 #include <dirent.h>
 #include <signal.h>
@@ -38,6 +38,31 @@ static unsigned pick(struct tree *t, unsigned n)
 {
     return (unsigned)rand_r(&t->seed) % n;
 }
+
+/* The path of an item, for traces; valid until the next call but three. */
+static const char *path_of(const struct tree *t, int item)
+{
+    static char ring[4][PATH_ROOM];
+    static unsigned turn;
+    char *path = ring[turn++ % 4], rest[PATH_ROOM];
+
+    path[0] = '\0';
+    for (; item > 0; item = t->items[item].parent) {
+        (void)snprintf(rest, sizeof(rest), "%s", path);
+        (void)snprintf(path, PATH_ROOM, "/%s%.900s", t->items[item].name, rest);
+    }
+    return path;
+}
+
+/* PAILFS_TRACE shows what is about to be done. */
+#define TRACE(t, ...)                         \
+    do {                                      \
+        if (getenv("PAILFS_TRACE")) {         \
+            print_message("%u: ", (t)->step); \
+            print_message(__VA_ARGS__);       \
+            print_message("\n");              \
+        }                                     \
+    } while (0)
 
 static int child(const struct tree *t, int parent, const char *name)
 {
@@ -111,6 +136,7 @@ static void do_make(struct tree *t, enum kind kind)
     pick_name(t, item->name);
     bool there = child(t, dir, item->name) >= 0;
     (void)snprintf(item->text, sizeof(item->text), "step %u", t->step);
+    TRACE(t, "make %d %s/%s there %d", kind, path_of(t, dir), item->name, there);
     if (kind == DIRECTORY)
         status = v3_mkdir(c, &t->items[dir].fh, item->name, &set, &node, NULL);
     else if (kind == LINK)
@@ -137,6 +163,7 @@ static void do_rewrite(struct tree *t)
 
     if (i < 0 || item->kind != PLAIN)
         return;
+    TRACE(t, "rewrite %s", path_of(t, i));
     (void)snprintf(item->text, sizeof(item->text), "rewritten in step %u", t->step);
     assert_ok(v3_setattr(t->rig->conn, &item->fh, &size, NULL, NULL));
     assert_ok(v3_write(t->rig->conn, &item->fh, 0, item->text, (uint32_t)strlen(item->text),
@@ -150,6 +177,7 @@ static void do_remove(struct tree *t)
 
     if (i < 0)
         return;
+    TRACE(t, "remove %d %s", item->kind, path_of(t, i));
     const struct fh *dir = &t->items[item->parent].fh;
     if (item->kind != DIRECTORY) {
         assert_ok(v3_remove(t->rig->conn, dir, item->name, NULL));
@@ -191,6 +219,8 @@ static void do_rename(struct tree *t)
     pick_name(t, name);
     int old = child(t, dir, name);
     nfsstat3 want = rename_status(t, i, dir, old);
+    TRACE(t, "rename %d %s to %s/%s: %s", t->items[i].kind, path_of(t, i), path_of(t, dir), name,
+          status_name(want));
     assert_status(v3_rename(t->rig->conn, &t->items[t->items[i].parent].fh, t->items[i].name,
                             &t->items[dir].fh, name, NULL, NULL),
                   want);
@@ -209,8 +239,11 @@ static void do_rename(struct tree *t)
 static void check_item(struct tree *t, int i)
 {
     struct item *item = &t->items[i];
-    struct node node = find(t->rig->conn, &t->items[item->parent].fh, item->name);
     const char *target;
+    struct node node;
+
+    TRACE(t, "check %d %s", item->kind, path_of(t, i));
+    node = find(t->rig->conn, &t->items[item->parent].fh, item->name);
 
     if (!same_fh(&node.fh, &item->fh))
         fail_msg("step %u: %s in item %d is another one", t->step, item->name, item->parent);
@@ -233,6 +266,7 @@ static void check_listing(struct tree *t, int dir)
     READDIR3resok ok;
     unsigned seen = 0, want = 0;
 
+    TRACE(t, "list %s", path_of(t, dir));
     assert_ok(v3_readdir(t->rig->conn, &t->items[dir].fh, 0, NULL, 8192, &ok));
     assert_true(ok.reply.eof);
     for (const entry3 *e = ok.reply.entries; e; e = e->nextentry) {
@@ -334,7 +368,9 @@ static void do_step(struct tree *t, unsigned restarts)
     else if (what < 1000 - restarts)
         check_everything(t);
     else {
+        TRACE(t, "restart");
         rig_restart(t->rig, pick(t, 2) ? SIGKILL : SIGTERM);
+        t->rig->conn->patient = true;
         check_everything(t);
     }
 }
@@ -348,6 +384,7 @@ static void run_tree(const char *const *args, unsigned seed, unsigned restarts)
         t.seed = (unsigned)strtoul(given, NULL, 10);
     print_message("seed %u\n", t.seed);
     t.rig = rig_new(args);
+    t.rig->conn->patient = true;
     t.items[0] = (struct item){.kind = DIRECTORY, .fh = t.rig->root};
     for (t.step = 0; t.step < STEPS; t.step++) {
         do_step(&t, restarts);
@@ -359,6 +396,7 @@ static void run_tree(const char *const *args, unsigned seed, unsigned restarts)
     server_start(t.rig->server);
     conn_close(t.rig->conn);
     t.rig->conn = conn_open(t.rig->server);
+    t.rig->conn->patient = true;
     check_everything(&t);
     rig_free(t.rig);
 }

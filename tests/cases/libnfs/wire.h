@@ -31,6 +31,7 @@ struct cred {
 struct conn {
     int fd;
     bool udp;
+    bool patient; /* asks again after JUKEBOX, as clients do */
     uint32_t xid; /* of the last call */
     struct cred cred;
     struct wire_kept *kept; /* decoded replies: they live as long as the connection */
@@ -78,7 +79,8 @@ bool conn_closed(struct conn *conn);
 /* Waits until one of two connections has something to receive, 30 s at most: 0 or 1. */
 int conn_first(struct conn *a, struct conn *b);
 
-/* Sends a call with the next xid and waits for its reply. */
+/* Sends a call with the next xid and waits for its reply; again, with another xid, if the
+ * connection is patient. */
 void conn_call(struct conn *conn, uint32_t prog, uint32_t vers, uint32_t proc, zdrproc_t filter,
                const void *args, struct reply *ret);
 /* The same, must be accepted with SUCCESS; decodes all of the results. */
