@@ -46,6 +46,7 @@ struct ask { /* one source's answer */
     struct store_req reqs[ASK_COUNT];
     bool asked[ASK_COUNT];
     char file_key[STORE_KEY_MAX + 1], dir_key[STORE_KEY_MAX + 1];
+    char prefix[STORE_KEY_MAX + 1];
     uint64_t until;
     uint64_t stamp;
 };
@@ -97,7 +98,7 @@ static bool ask_has_below(struct fs_volume *vol, const struct ask *a)
     if (!a->asked[ASK_BELOW] || r->err)
         return false;
     for (size_t i = 0; i < r->object_count; i++) {
-        if (!key_leaving(vol, r->objects[i].key))
+        if (!key_leaving(vol, a->prefix, r->objects[i].key))
             return true;
     }
     return r->next_token != NULL;
@@ -108,7 +109,8 @@ static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const cha
                              struct change *c, struct inode **ret)
 {
     const struct store_req *marker = &a->reqs[ASK_MARKER], *file = &a->reqs[ASK_FILE];
-    bool has_marker = a->asked[ASK_MARKER] && !marker->err && !key_leaving(vol, a->dir_key);
+    bool has_marker =
+        a->asked[ASK_MARKER] && !marker->err && !key_leaving(vol, a->prefix, a->dir_key);
 
     if (has_marker || ask_has_below(vol, a)) {
         observe_dir(vol, dir, name, known, has_marker ? &marker->object : NULL, now, c, ret);
@@ -197,7 +199,8 @@ static int ask_prepare(struct fs_volume *vol, const struct inode *dir, const cha
         struct ask *a = &asks[n];
         if (strlen(sources.s[i].prefix) + strlen(name) + 1 > STORE_KEY_MAX)
             continue; /* no such key can be there */
-        (void)stpcpy(stpcpy(a->file_key, sources.s[i].prefix), name);
+        (void)stpcpy(a->prefix, sources.s[i].prefix);
+        (void)stpcpy(stpcpy(a->file_key, a->prefix), name);
         (void)stpcpy(stpcpy(a->dir_key, a->file_key), "/");
         a->until = sources.s[i].until;
         if (known && known->type != FS_DIR) {

@@ -381,6 +381,9 @@ void sources_clear(struct sources *s);
 bool path_below(struct fs_volume *vol, const struct inode *ino, const struct inode *dir);
 /* True if key belongs to a drain that is under way, and not to whoever lives there now. */
 bool path_reserved(struct fs_volume *vol, const char *key);
+/* True if key, found in the source prefix, belongs to a directory that was moved away from there.
+ */
+bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key);
 void redirect_add(struct fs_volume *vol, struct inode *dir, uint64_t epoch, const char *prefix);
 void redirect_remove(struct fs_volume *vol, struct inode *dir, uint64_t epoch);
 int name_check(const char *name); /* 0, -EINVAL, -ENAMETOOLONG; "." and ".." are -EINVAL */
@@ -390,8 +393,8 @@ int name_check(const char *name); /* 0, -EINVAL, -ENAMETOOLONG; "." and ".." are
 void query_begin(struct fs_volume *vol, struct query *q);
 void query_end(struct fs_volume *vol, struct query *q);
 void key_touch(struct fs_volume *vol, const char *key);
-/* True if what lies under key is on its way out: deleted, or moved away with its directory. */
-bool key_leaving(struct fs_volume *vol, const char *key);
+/* True if what lies under key, in the source prefix, is on its way out: deleted, or moved away. */
+bool key_leaving(struct fs_volume *vol, const char *prefix, const char *key);
 /* True if an answer of that stamp about key must not be believed. */
 bool key_unsettled(struct fs_volume *vol, const char *key, uint64_t stamp);
 

@@ -198,6 +198,25 @@ bool path_reserved(struct fs_volume *vol, const char *key)
     return false;
 }
 
+bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key)
+{
+    char natural[STORE_KEY_MAX + 1];
+    const struct inode *dir;
+    size_t len = strlen(prefix);
+
+    TAILQ_FOREACH (dir, &vol->draining, drain) {
+        for (size_t i = 0; i < dir->redirect_count; i++) {
+            const char *moved = dir->redirects[i].prefix;
+            if (strlen(moved) <= len || strncmp(moved, prefix, len) != 0 ||
+                strncmp(key, moved, strlen(moved)) != 0)
+                continue;
+            if (path_key(vol, dir, natural) != 0 || strcmp(natural, moved) != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 void redirect_add(struct fs_volume *vol, struct inode *dir, uint64_t epoch, const char *prefix)
 {
     dir->redirects = mem_rearray(dir->redirects, dir->redirect_count + 1, sizeof(*dir->redirects));

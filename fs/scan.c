@@ -207,7 +207,8 @@ static void page_merge_name(struct fs_volume *vol, struct inode *dir, struct pag
 {
     struct inode *known = inode_find_name(vol, dir->id, n->name), *ino;
 
-    if (key_unsettled(vol, n->obj->key, stamp) || (n->is_dir && path_reserved(vol, n->obj->key)))
+    if (key_unsettled(vol, n->obj->key, stamp) ||
+        (n->is_dir && path_moved_away(vol, src->prefix, n->obj->key)))
         return;
     if (!known && n->in_rows) {
         /* As the database knows it: nothing to do, and no need to have it in memory. */
@@ -465,7 +466,8 @@ static int scan_empty_ask(struct fs_volume *vol, const struct sources *sources, 
             vol_lock(vol);
             for (size_t o = 0; o < r.object_count && *ret_empty; o++) {
                 const char *key = r.objects[o].key;
-                if (strcmp(key, sources->s[i].prefix) != 0 && !key_leaving(vol, key))
+                if (strcmp(key, sources->s[i].prefix) != 0 &&
+                    !key_leaving(vol, sources->s[i].prefix, key))
                     *ret_empty = false;
             }
             vol_unlock(vol);

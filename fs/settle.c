@@ -67,7 +67,7 @@ bool key_unsettled(struct fs_volume *vol, const char *key, uint64_t stamp)
     return t && t->stamp >= stamp;
 }
 
-bool key_leaving(struct fs_volume *vol, const char *key)
+bool key_leaving(struct fs_volume *vol, const char *prefix, const char *key)
 {
-    return intent_find(vol, key) || path_reserved(vol, key);
+    return intent_find(vol, key) || path_moved_away(vol, prefix, key);
 }
