@@ -253,46 +253,52 @@ static bool drain_is_home(struct fs_volume *vol, const struct inode *dir, const 
     return path_key(vol, dir, natural) == 0 && strcmp(natural, prefix) == 0;
 }
 
-/* Looks until nothing is on its way any more. *ret_strays: what is left then. */
-static int drain_settle(struct fs_volume *vol, uint64_t id, const char *prefix, size_t *ret_strays)
+/* Notes how a look went. True when the prefix is to be left alone: it does not become empty, though
+ * nothing of ours is on its way any more. */
+static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch, bool busy)
 {
-    for (;;) {
-        bool busy;
-        int err = drain_look(vol, prefix, &busy, ret_strays);
-        if (err)
-            return err;
-        vol_lock(vol);
-        const struct inode *dir = inode_find(vol, id);
-        bool gone = !dir || (dir->flags & INODE_GONE);
-        /* What waits for its upload, or is in one, may still lie there. */
-        busy = busy || (!gone && *ret_strays > 0 && drain_dirty_below(vol, dir));
-        bool go = !busy || drain_pause(vol);
-        vol_unlock(vol);
-        if (!go || gone)
-            return -EINTR;
-        if (!busy)
-            return 0;
+    bool give_up = false;
+
+    vol_lock(vol);
+    struct inode *dir = inode_find(vol, id);
+    for (size_t i = 0; dir && i < dir->redirect_count; i++) {
+        struct redirect *r = &dir->redirects[i];
+        if (r->epoch != epoch || busy || drain_dirty_below(vol, dir))
+            continue;
+        give_up = ++r->rounds > DRAIN_ROUNDS;
     }
+    /* The others get their turn. */
+    if (dir && dir->redirect_count > 0 && !give_up) {
+        struct redirect first = dir->redirects[0];
+        memmove(dir->redirects, dir->redirects + 1, (dir->redirect_count - 1) * sizeof(first));
+        dir->redirects[dir->redirect_count - 1] = first;
+        TAILQ_REMOVE(&vol->draining, dir, drain);
+        TAILQ_INSERT_TAIL(&vol->draining, dir, drain);
+    }
+    vol_unlock(vol);
+    return give_up;
 }
 
-/* One redirect until it is empty, or the volume stops. */
+/* One pass over one redirect: a look, and if something lies there a walk that sends it on its way.
+ * Of directories that are renamed again and again most old places are empty. -EAGAIN: not done yet.
+ */
 static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
 {
     size_t strays = 0;
-    int err;
+    bool busy;
+    int err = drain_look(d->vol, prefix, &busy, &strays);
 
-    for (int round = 0; round < DRAIN_ROUNDS; round++) {
+    if (!err && strays > 0) {
         d->start_ns = clock_mono_ns();
         err = drain_walk(d, id);
-        if (!err)
-            err = drain_settle(d->vol, id, prefix, &strays);
-        if (err)
-            return err;
-        if (strays == 0)
-            break;
     }
-    if (strays > 0)
+    if (err)
+        return err;
+    if (busy || strays > 0) {
+        if (!drain_give_up(d->vol, id, epoch, busy))
+            return -EAGAIN;
         log_event(LOG_WARN, "drain_left", "prefix=%s objects=%zu", LOG_Q(prefix), strays);
+    }
     drain_finish(d->vol, id, epoch);
     return 0;
 }

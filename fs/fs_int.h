@@ -37,7 +37,8 @@
 #include "fs/stage.h"
 
 enum {
-    SOURCES_MAX = 16, /* of one directory: more renames in a row have to wait for a drain */
+    SOURCES_RENAME_MAX =
+        32, /* places of one directory: with more, a rename of it waits for drains */
     DEPTH_MAX = STORE_KEY_MAX / 2, /* every level takes two bytes of a key at least */
     UPLOAD_THREADS = 32,
     PART_BYTES = 8 << 20, /* the smallest part we make; single PUT up to twice this */
@@ -74,7 +75,8 @@ struct name_key {
 
 struct redirect { /* of a renamed directory: bases older than epoch lie below prefix */
     uint64_t epoch;
-    char *prefix; /* ends in '/' */
+    char *prefix;    /* ends in '/' */
+    uint32_t rounds; /* looks that found something though nothing was on its way */
 };
 
 struct source {     /* one place where a directory's children may lie */
@@ -82,8 +84,8 @@ struct source {     /* one place where a directory's children may lie */
     char *prefix;
 };
 struct sources {
-    struct source s[SOURCES_MAX];
-    size_t count;
+    struct source *s;
+    size_t count, room;
 };
 
 struct scan { /* a listing of the store into the database, on its way */

@@ -117,23 +117,25 @@ int path_base_key(struct fs_volume *vol, const struct inode *ino, char buf[STORE
     return path_key_at(vol, ino, ino->base_epoch, buf);
 }
 
-static int sources_add(struct sources *s, uint64_t until, const char *prefix)
+static void sources_add(struct sources *s, uint64_t until, const char *prefix)
 {
     for (size_t i = 0; i < s->count; i++) {
         if (strcmp(s->s[i].prefix, prefix) == 0)
-            return 0;
+            return;
     }
-    if (s->count == SOURCES_MAX)
-        return -EAGAIN;
+    if (s->count == s->room) {
+        s->room = s->room ? s->room * 2 : 2;
+        s->s = mem_rearray(s->s, s->room, sizeof(*s->s));
+    }
     s->s[s->count++] = (struct source){.until = until, .prefix = mem_strdup(prefix)};
-    return 0;
 }
 
 void sources_clear(struct sources *s)
 {
     for (size_t i = 0; i < s->count; i++)
         free(s->s[i].prefix);
-    s->count = 0;
+    free(s->s);
+    *s = (struct sources){0};
 }
 
 int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources *ret)
@@ -148,16 +150,16 @@ int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources 
         return err;
     /* What lies below a prefix that drains belongs to the directory that was moved away. */
     if (!path_reserved(vol, key))
-        err = sources_add(ret, UINT64_MAX, key);
+        sources_add(ret, UINT64_MAX, key);
     rel[STORE_KEY_MAX] = '\0';
     for (const struct inode *i = dir; !err; i = path_parent(vol, i)) {
-        for (size_t r = 0; r < i->redirect_count && !err; r++) {
+        for (size_t r = 0; r < i->redirect_count; r++) {
             size_t len = strlen(i->redirects[r].prefix), tail = STORE_KEY_MAX - at;
             if (len + tail > STORE_KEY_MAX)
                 continue; /* no such key can be there */
             memcpy(key, i->redirects[r].prefix, len);
             memcpy(key + len, rel + at, tail + 1);
-            err = sources_add(ret, i->redirects[r].epoch, key);
+            sources_add(ret, i->redirects[r].epoch, key);
         }
         if (i->id == vol->root)
             break;

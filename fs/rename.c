@@ -112,6 +112,10 @@ static int rename_dir_redirect(struct fs_volume *vol, struct change *c, struct i
     uint64_t epoch = db_next_id(vol->fs->db);
     int err = path_sources(vol, src, &sources);
 
+    if (!err && sources.count > SOURCES_RENAME_MAX) {
+        sources_clear(&sources);
+        err = -EAGAIN;
+    }
     if (err)
         return err;
     for (size_t i = 0; i < sources.count; i++) {
