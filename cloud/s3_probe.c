@@ -210,10 +210,10 @@ static void probe_crc32c(struct probe *probe)
     (void)probe_put(probe, NULL, false);
 }
 
-/* A multipart upload of one copied part. */
-static int probe_upload(struct probe *probe)
+/* A multipart upload of one copied part. etag may be NULL. */
+static int probe_upload(struct probe *probe, const char *key, const char *src, const char *etag)
 {
-    struct store_req begin = {.op = STORE_MPU_BEGIN, .key = probe->large};
+    struct store_req begin = {.op = STORE_MPU_BEGIN, .key = key};
     int err = probe_call(probe, &begin);
 
     if (err) {
@@ -222,22 +222,22 @@ static int probe_upload(struct probe *probe)
     }
     struct store_req part = {
         .op = STORE_MPU_COPY,
-        .key = probe->large,
-        .src_key = probe->plain,
-        .src_if_match = probe->etag,
+        .key = key,
+        .src_key = src,
+        .src_if_match = etag,
         .upload_id = begin.ret_upload_id,
         .part_number = 1,
     };
     struct store_req complete = {
         .op = STORE_MPU_COMPLETE,
-        .key = probe->large,
+        .key = key,
         .upload_id = begin.ret_upload_id,
         .parts = &part.ret_part,
         .part_count = 1,
     };
     struct store_req abandon = {
         .op = STORE_MPU_ABORT,
-        .key = probe->large,
+        .key = key,
         .upload_id = begin.ret_upload_id,
     };
     err = probe_call(probe, &part);
@@ -258,11 +258,14 @@ static void probe_part_copy(struct probe *probe)
     bool sums = atomic_load(&s3->crc32c);
 
     atomic_store(&s3->crc32c_parts, sums);
-    int err = probe_upload(probe);
+    int err = probe_upload(probe, probe->large, probe->plain, probe->etag);
+    /* Some stores have no checksum for a copied part; some give it that of the source, which is of
+     * no use if that was put together from parts itself. */
+    if (!err && sums)
+        err = probe_upload(probe, probe->odd, probe->large, NULL);
     if (err && sums) {
-        /* Some stores have no checksum for a copied part. */
         atomic_store(&s3->crc32c_parts, false);
-        err = probe_upload(probe);
+        err = probe_upload(probe, probe->large, probe->plain, probe->etag);
     }
     s3->caps.part_copy = err == 0;
 }
