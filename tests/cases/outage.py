@@ -33,12 +33,13 @@ class Outage:
         self.body["warm"] = b"warm bytes " * 10000
         for key, body in self.body.items():
             self.store.put(key, body)
+        self.store.put("unlisted/name", b"x")
         self.server = servers.Pailfs(case, self.store, [
             "--attr-ttl", "1h", "--request-deadline", f"{DEADLINE}s", "--stage-limit", f"{STAGE}M"]).start()
         self.nfs = nfs3.Client(kit.HOST, servers.NFS_PORT, self.server.export)
         self.client = guest.Guest(case)
         self.client.mount(self.server.source, options="nolock")
-        self.handles = {key: self.ok(self.nfs.lookup(self.nfs.root, key)) for key in self.body}
+        self.handles = {key: self.ok(self.nfs.lookup(self.nfs.root, key)) for key in (*self.body, "unlisted")}
         self.written = {}
         self.client.run("ls -l /mnt/n")
         self.read_warm()
@@ -90,7 +91,7 @@ class Outage:
         for i in range(5):
             self.write(f"file{i}")
         for call, what in ((lambda: self.nfs.read(self.handles[cold], 0, 100000)[0], "READ"),
-                           (lambda: self.nfs.lookup(self.nfs.root, f"unknown{number}")[0], "LOOKUP")):
+                           (lambda: self.nfs.lookup(self.handles["unlisted"], f"unknown{number}")[0], "LOOKUP")):
             status = timed(DEADLINE + SLACK, what, call)
             kit.equal(status, nfs3.JUKEBOX, f"{what} of what is not here, {mode}")
         self.read_warm()
