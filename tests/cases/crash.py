@@ -38,9 +38,9 @@ class Session:
         self.down = threading.Event()  # set by the killer
         self.up = threading.Event()
 
-    def again(self):
+    def again(self, proc, why):
         """Waits for the new server and sends the last call once more."""
-        kit.check(self.down.wait(30), "the connection broke although nobody killed the server")
+        kit.check(self.down.wait(10), f"procedure {proc} got no reply although nobody killed the server: {why!r}")
         kit.check(self.up.wait(60), "the server did not come back")
         self.down.clear()
         self.up.clear()
@@ -50,14 +50,16 @@ class Session:
 
     def status(self, proc, args):
         """One call to its end, JUKEBOX and crashes included."""
+        end = time.monotonic() + 90
         while True:
             try:
                 reply = self.nfs.call(100003, proc, args)
-            except OSError:
-                reply = self.again()
+            except OSError as error:
+                reply = self.again(proc, error)
             status = reply.u32()
             if status != nfs3.JUKEBOX:
                 return status, reply
+            kit.check(time.monotonic() < end, f"procedure {proc} is told to come back for ever")
             time.sleep(0.2)
 
     def all(self, want_dir):
