@@ -4,7 +4,8 @@
  * what gets uploaded, when it is due and nothing stands in its way:
  *  - another file's base still lies under the target key (that one is placed first);
  *  - a deletion of the key is on its way, or another upload to it;
- *  - the key belongs to a directory that drains.
+ *  - the key belongs to a directory that drains;
+ *  - in a store of real directories: a directory is still where the file is to go, or the reverse.
  */
 #include "fs/fs_int.h"
 
@@ -113,6 +114,40 @@ void dirty_marker(struct fs_volume *vol, struct change *c, struct inode *dir)
     dirty_update(vol, dir, DIRTY_MARKER_DELAY_MS * CLOCK_MS);
 }
 
+/* Something of ours is, or was just now, an object of this key. */
+static bool dirty_key_busy(struct fs_volume *vol, const struct inode *ino, const char *key)
+{
+    const struct inode *other = displaced_find(vol, key);
+
+    return intent_find(vol, key) || (other && other != ino) || flight_find(vol, key);
+}
+
+/* In a store of real directories "a" and "a/" are one name: where the one still is, the other
+ * cannot be put, nor anything below it. */
+static bool dirty_kind_busy(struct fs_volume *vol, const struct inode *ino)
+{
+    char key[STORE_KEY_MAX + 2];
+    size_t len = strlen(ino->target_key);
+
+    if (!vol->caps.real_dirs)
+        return false;
+    memcpy(key, ino->target_key, len + 1);
+    if (key[len - 1] != '/') {
+        (void)stpcpy(key + len, "/");
+        if (intent_find(vol, key) || flight_find(vol, key) || path_reserved(vol, key))
+            return true;
+        key[len] = '\0';
+    }
+    for (char *slash = strchr(key, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        bool busy = dirty_key_busy(vol, ino, key);
+        *slash = '/';
+        if (busy)
+            return true;
+    }
+    return false;
+}
+
 /* Nothing stands in the way of uploading ino now. */
 static bool dirty_ready(struct fs_volume *vol, struct inode *ino, int64_t now)
 {
@@ -134,7 +169,7 @@ static bool dirty_ready(struct fs_volume *vol, struct inode *ino, int64_t now)
     intent = intent_find(vol, ino->target_key);
     if (intent && intent->in_flight)
         return false;
-    return !path_reserved(vol, ino->target_key);
+    return !path_reserved(vol, ino->target_key) && !dirty_kind_busy(vol, ino);
 }
 
 struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns)

@@ -23,9 +23,10 @@ int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, s
         err = path_sources(vol, ino, &sources);
         if (err)
             return err;
-        /* A marker may lie in each place where the directory's content lay. */
+        /* A marker may lie in each place where the directory's content lay; a real directory is
+         * there as soon as anything was below it. */
         for (size_t i = 0; i < sources.count; i++) {
-            if ((ino->flags & INODE_MARKER) || ino->flight_key || i > 0)
+            if ((ino->flags & INODE_MARKER) || ino->flight_key || i > 0 || vol->caps.real_dirs)
                 intent_delete(vol, c, dir->id, sources.s[i].prefix, NULL);
         }
         sources_clear(&sources);
