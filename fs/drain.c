@@ -180,9 +180,11 @@ static int drain_walk(struct drain *d, uint64_t id)
     return err;
 }
 
-/* Is the old prefix empty? What is left of markers is sent away. *ret_busy: something is on its way
- * out; *ret_strays: objects that nobody placed. */
-static int drain_look(struct fs_volume *vol, const char *prefix, bool *ret_busy, size_t *ret_strays)
+/* Is the old prefix empty? After a walk what is left of markers is sent away; before one, a marker
+ * may be all that a directory has. *ret_busy: something is on its way out; *ret_strays: objects
+ * that nobody placed. */
+static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, bool *ret_busy,
+                      size_t *ret_strays)
 {
     struct store_req r = {.op = STORE_LIST,
                           .prio = STORE_PRIO_DRAIN,
@@ -202,7 +204,7 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool *ret_busy,
         size_t len = strlen(key);
         if (intent_find(vol, key) || displaced_find(vol, key)) {
             *ret_busy = true;
-        } else if (len > 0 && key[len - 1] == '/') {
+        } else if (walked && len > 0 && key[len - 1] == '/') {
             intent_delete(vol, &c, 0, key, NULL);
             *ret_busy = true;
         } else {
@@ -286,11 +288,13 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
 {
     size_t strays = 0;
     bool busy;
-    int err = drain_look(d->vol, prefix, &busy, &strays);
+    int err = drain_look(d->vol, prefix, false, &busy, &strays);
 
     if (!err && strays > 0) {
         d->start_ns = clock_mono_ns();
         err = drain_walk(d, id);
+        if (!err)
+            err = drain_look(d->vol, prefix, true, &busy, &strays);
     }
     if (err)
         return err;
