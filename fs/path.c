@@ -142,6 +142,7 @@ int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources 
 {
     char key[STORE_KEY_MAX + 1], rel[STORE_KEY_MAX + 1];
     size_t at = STORE_KEY_MAX;
+    uint64_t newest = 0; /* of the redirects seen so far, from dir upwards */
     int err;
 
     *ret = (struct sources){0};
@@ -153,8 +154,15 @@ int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources 
         sources_add(ret, UINT64_MAX, key);
     rel[STORE_KEY_MAX] = '\0';
     for (const struct inode *i = dir; !err; i = path_parent(vol, i)) {
+        uint64_t nearer = newest;
         for (size_t r = 0; r < i->redirect_count; r++) {
             size_t len = strlen(i->redirects[r].prefix), tail = STORE_KEY_MAX - at;
+            /* What is older than a redirect further down was never below this directory's old
+             * place: path_key_at finds it through the one further down. */
+            if (i->redirects[r].epoch <= nearer)
+                continue;
+            if (i->redirects[r].epoch > newest)
+                newest = i->redirects[r].epoch;
             if (len + tail > STORE_KEY_MAX)
                 continue; /* no such key can be there */
             memcpy(key, i->redirects[r].prefix, len);
