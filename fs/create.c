@@ -84,8 +84,10 @@ static struct inode *create_inode(struct fs_volume *vol, const struct fs_req *re
     }
     if (a->type == FS_DIR && (dir->mode & 02000))
         ino->mode |= 02000;
-    if (a->type == FS_DIR)
+    if (a->type == FS_DIR) {
         ino->complete_ns = clock_mono_ns(); /* nothing is below it, we just made it */
+        ino->flags |= INODE_MADE;
+    }
     if (a->target) {
         ino->target = mem_strdup(a->target);
         ino->size = ino->disk_size = strlen(a->target);

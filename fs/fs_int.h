@@ -55,8 +55,9 @@ enum inode_flag {
     INODE_MARKER = 16,    /* directory: the store has the object "d/" */
     INODE_LISTED = 32,    /* directory: was listed to the end once */
     INODE_EXCLUSIVE = 64, /* verf is that of the CREATE that made it */
+    INODE_MADE = 128,     /* directory: made by MKDIR, so nothing in it is older than its id */
     INODE_TO_STORE = INODE_DIRTY | INODE_META_DIRTY | INODE_PLACE,
-    INODE_KEPT = 127,
+    INODE_KEPT = 255,
     /* Only in memory. */
     INODE_GONE = 1 << 16,      /* removed; stays until that is durable */
     INODE_UPLOADING = 1 << 17, /* an upload thread works on it */
@@ -182,6 +183,7 @@ struct intent {        /* something to do to a key, after the state has it */
     char *key, *etag; /* etag NULL: whatever is there */
     uint64_t dir;     /* the directory it was removed from: its marker goes first */
     bool in_flight;
+    bool again; /* changed while in flight: once more */
     int64_t due_ns;
     uint32_t tries;
     uint64_t seq;

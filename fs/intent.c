@@ -67,6 +67,7 @@ void intent_delete(struct fs_volume *vol, struct change *c, uint64_t dir, const 
     else {
         free(intent->etag);
         intent->etag = mem_strdup(etag);
+        intent->again = intent->in_flight; /* what is under way was asked for before */
     }
     struct db_intent row = {.id = intent->id,
                             .volume = vol->id,
@@ -145,6 +146,7 @@ static bool intent_ready(struct fs_volume *vol, struct intent *intent, int64_t n
 struct intent_batch {
     struct store_delete *deletes;
     struct intent **intents;
+    char **etags; /* copies: an intent may get another while its deletion is under way */
     size_t count;
 };
 
@@ -162,8 +164,10 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
             continue;
         intent->in_flight = true;
         b->intents[b->count] = intent;
-        b->deletes[b->count++] = (struct store_delete){
-            .key = intent->key, .if_match = vol->caps.cond_delete ? intent->etag : NULL};
+        b->etags[b->count] = vol->caps.cond_delete ? mem_strdup(intent->etag) : NULL;
+        b->deletes[b->count] =
+            (struct store_delete){.key = intent->key, .if_match = b->etags[b->count]};
+        b->count++;
     }
 }
 
@@ -178,7 +182,11 @@ static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const s
         int err = r->err ? r->err : b->deletes[i].err;
         intent->in_flight = false;
         key_touch(vol, intent->key);
-        if (!err || err == -ENOENT) {
+        free(b->etags[i]);
+        if (intent->again) {
+            intent->again = false;
+            intent->due_ns = now;
+        } else if (!err || err == -ENOENT) {
             intent_drop(vol, &c, intent);
         } else if (err == -ESTALE) {
             vol->conflicts++;
@@ -204,7 +212,8 @@ void *intent_main(void *arg)
     struct fs_volume *vol = arg;
     size_t max = vol->caps.delete_max ? vol->caps.delete_max : 1;
     struct intent_batch b = {.deletes = mem_array(max, sizeof(*b.deletes)),
-                             .intents = mem_array(max, sizeof(struct intent *))};
+                             .intents = mem_array(max, sizeof(struct intent *)),
+                             .etags = mem_array(max, sizeof(char *))};
 
     vol_lock(vol);
     while (!vol->stopping) {
@@ -229,5 +238,6 @@ void *intent_main(void *arg)
     vol_unlock(vol);
     free(b.deletes);
     free(b.intents);
+    free(b.etags);
     return NULL;
 }

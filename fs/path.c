@@ -142,7 +142,7 @@ int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources 
 {
     char key[STORE_KEY_MAX + 1], rel[STORE_KEY_MAX + 1];
     size_t at = STORE_KEY_MAX;
-    uint64_t newest = 0; /* of the redirects seen so far, from dir upwards */
+    uint64_t newest = 0; /* when the youngest of the directories passed was moved here, or made */
     int err;
 
     *ret = (struct sources){0};
@@ -171,6 +171,8 @@ int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources 
         }
         if (i->id == vol->root)
             break;
+        if ((i->flags & INODE_MADE) && i->id > newest)
+            newest = i->id; /* ids and epochs come from one counter */
         if (!err)
             err = path_prepend(rel, &at, i->key->name, true);
     }
