@@ -86,7 +86,7 @@ static struct inode *create_inode(struct fs_volume *vol, const struct fs_req *re
         ino->mode |= 02000;
     if (a->type == FS_DIR) {
         ino->complete_ns = clock_mono_ns(); /* nothing is below it, we just made it */
-        ino->flags |= INODE_MADE;
+        ino->since = ino->id;
     }
     if (a->target) {
         ino->target = mem_strdup(a->target);

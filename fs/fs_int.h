@@ -55,9 +55,8 @@ enum inode_flag {
     INODE_MARKER = 16,    /* directory: the store has the object "d/" */
     INODE_LISTED = 32,    /* directory: was listed to the end once */
     INODE_EXCLUSIVE = 64, /* verf is that of the CREATE that made it */
-    INODE_MADE = 128,     /* directory: made by MKDIR, so nothing in it is older than its id */
     INODE_TO_STORE = INODE_DIRTY | INODE_META_DIRTY | INODE_PLACE,
-    INODE_KEPT = 255,
+    INODE_KEPT = 127,
     /* Only in memory. */
     INODE_GONE = 1 << 16,      /* removed; stays until that is durable */
     INODE_UPLOADING = 1 << 17, /* an upload thread works on it */
@@ -145,6 +144,8 @@ struct inode {
     int64_t empty_ns;    /* when the store was last seen to have nothing below it */
     uint64_t empty_gen;  /* gen at that time */
     uint64_t entries;    /* about how many, from the last scan */
+    uint64_t since; /* epoch of its last move, or its id if MKDIR made it: what was placed before
+                       never lay below an older place of the directories above. 0: not known */
     struct scan *scan;
     struct redirect *redirects;
     size_t redirect_count;

@@ -250,6 +250,10 @@ static void inode_from_row(struct fs_volume *vol, struct inode *ino, const struc
     ino->flight_mtime_ns = row->flight_mtime_ns;
     inode_set_base(vol, ino, row->base_key, row->base_etag, row->base_size);
     ino->base_len = row->base_len;
+    if (ino->type == FS_DIR) {
+        ino->since = row->base_len; /* a directory has no use for it otherwise */
+        ino->base_len = 0;
+    }
     ino->base_epoch = row->base_epoch;
 }
 
@@ -292,7 +296,7 @@ void inode_row(const struct inode *ino, struct db_inode *ret)
         .base_key = ino->base_key,
         .base_etag = ino->base_etag,
         .base_size = ino->base_size,
-        .base_len = ino->base_len,
+        .base_len = ino->type == FS_DIR ? ino->since : ino->base_len,
         .target = ino->target,
         .extra_meta = ino->extra_meta,
         .flight_key = ino->flight_key,

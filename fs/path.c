@@ -171,8 +171,8 @@ int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources 
         }
         if (i->id == vol->root)
             break;
-        if ((i->flags & INODE_MADE) && i->id > newest)
-            newest = i->id; /* ids and epochs come from one counter */
+        if (i->since > newest)
+            newest = i->since;
         if (!err)
             err = path_prepend(rel, &at, i->key->name, true);
     }

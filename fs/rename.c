@@ -133,6 +133,7 @@ static int rename_dir_redirect(struct fs_volume *vol, struct change *c, struct i
     }
     sources_clear(&sources);
     vol->epoch = epoch;
+    src->since = epoch;
     /* The marker belongs to the old place; the drain takes it away there. */
     if (src->flags & INODE_MARKER) {
         src->flags &= ~(uint32_t)INODE_MARKER;
