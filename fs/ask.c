@@ -98,10 +98,12 @@ static bool ask_has_below(struct fs_volume *vol, const struct ask *a)
     if (!a->asked[ASK_BELOW] || r->err)
         return false;
     for (size_t i = 0; i < r->object_count; i++) {
-        if (!key_leaving(vol, a->prefix, r->objects[i].key))
+        const char *key = r->objects[i].key;
+        if (!key_leaving(vol, a->prefix, key) && !key_unsettled(vol, key, a->stamp))
             return true;
     }
-    return r->next_token != NULL;
+    /* A whole page of what is about to go: the rest is looked at when it has gone. */
+    return false;
 }
 
 static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const char *name,
@@ -112,6 +114,8 @@ static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const cha
     bool has_marker =
         a->asked[ASK_MARKER] && !marker->err && !key_leaving(vol, a->prefix, a->dir_key);
 
+    if (!known && a->until != UINT64_MAX && path_foreign(vol, dir, a->until, a->dir_key))
+        return;
     if (has_marker || ask_has_below(vol, a)) {
         observe_dir(vol, dir, name, known, has_marker ? &marker->object : NULL, now, c, ret);
         if (!((*ret)->flags & INODE_META_KNOWN)) {
@@ -193,6 +197,8 @@ static int ask_prepare(struct fs_volume *vol, const struct inode *dir, const cha
 
     if (err)
         return err;
+    if (!known)
+        sources_unknown(dir, &sources);
     struct ask *asks = mem_array(sources.count ? sources.count : 1, sizeof(*asks));
     size_t n = 0;
     for (size_t i = 0; i < sources.count; i++) {

@@ -87,6 +87,7 @@ static struct inode *create_inode(struct fs_volume *vol, const struct fs_req *re
     if (a->type == FS_DIR) {
         ino->complete_ns = clock_mono_ns(); /* nothing is below it, we just made it */
         ino->since = ino->id;
+        ino->flags |= INODE_LISTED;
     }
     if (a->target) {
         ino->target = mem_strdup(a->target);

@@ -53,7 +53,8 @@ enum inode_flag {
     INODE_PLACE = 4,      /* the base lies under another key than the name says */
     INODE_META_KNOWN = 8, /* attributes come from the object's metadata or from us */
     INODE_MARKER = 16,    /* directory: the store has the object "d/" */
-    INODE_LISTED = 32,    /* directory: was listed to the end once */
+    INODE_LISTED = 32,    /* directory: was listed to the end once, or made here: what lies in
+                             older places of it is known by name */
     INODE_EXCLUSIVE = 64, /* verf is that of the CREATE that made it */
     INODE_TO_STORE = INODE_DIRTY | INODE_META_DIRTY | INODE_PLACE,
     INODE_KEPT = 127,
@@ -95,6 +96,7 @@ struct scan { /* a listing of the store into the database, on its way */
     int64_t started_ns;
     uint64_t stamp;
     uint64_t dir_gen; /* volume->dir_gen when the sources were right */
+    bool several;     /* the directory has more sources, of names that are known */
     bool busy;        /* somebody fetches a page */
     bool streaming;   /* the directory had no rows: what there is, is fresh */
 };
@@ -382,6 +384,9 @@ int path_child_key(struct fs_volume *vol, const struct inode *dir, const char *n
 int path_base_key(struct fs_volume *vol, const struct inode *ino, char buf[STORE_KEY_MAX + 1]);
 int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources *ret);
 void sources_clear(struct sources *s);
+/* Only those where a name that is not known can turn up: of a directory that was listed the natural
+ * one. */
+void sources_unknown(const struct inode *dir, struct sources *s);
 /* True if ino is dir or below it. */
 bool path_below(struct fs_volume *vol, const struct inode *ino, const struct inode *dir);
 /* True if key belongs to a drain that is under way, and not to whoever lives there now. */
@@ -389,6 +394,9 @@ bool path_reserved(struct fs_volume *vol, const char *key);
 /* True if key, found in the source prefix, belongs to a directory that was moved away from there.
  */
 bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key);
+/* True if key, found for dir through a redirect of epoch until, and not known, is what an older
+ * drain has not taken away yet: it belongs to the directory that was there before dir. */
+bool path_foreign(struct fs_volume *vol, const struct inode *dir, uint64_t until, const char *key);
 void redirect_add(struct fs_volume *vol, struct inode *dir, uint64_t epoch, const char *prefix);
 void redirect_remove(struct fs_volume *vol, struct inode *dir, uint64_t epoch);
 int name_check(const char *name); /* 0, -EINVAL, -ENAMETOOLONG; "." and ".." are -EINVAL */
@@ -398,6 +406,8 @@ int name_check(const char *name); /* 0, -EINVAL, -ENAMETOOLONG; "." and ".." are
 void query_begin(struct fs_volume *vol, struct query *q);
 void query_end(struct fs_volume *vol, struct query *q);
 void key_touch(struct fs_volume *vol, const char *key);
+/* The same for a directory that shows only by what lies below it. */
+bool key_unsettled_below(struct fs_volume *vol, const char *prefix, uint64_t stamp);
 /* True if what lies under key, in the source prefix, is on its way out: deleted, or moved away. */
 bool key_leaving(struct fs_volume *vol, const char *prefix, const char *key);
 /* True if an answer of that stamp about key must not be believed. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "fs/fs_int.h"
@@ -138,6 +139,21 @@ void sources_clear(struct sources *s)
     *s = (struct sources){0};
 }
 
+void sources_unknown(const struct inode *dir, struct sources *s)
+{
+    size_t kept = 0;
+
+    if (!(dir->flags & INODE_LISTED))
+        return;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->s[i].until == UINT64_MAX)
+            s->s[kept++] = s->s[i];
+        else
+            free(s->s[i].prefix);
+    }
+    s->count = kept;
+}
+
 int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources *ret)
 {
     char key[STORE_KEY_MAX + 1], rel[STORE_KEY_MAX + 1];
@@ -223,6 +239,34 @@ bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key)
                 strncmp(key, moved, strlen(moved)) != 0)
                 continue;
             if (path_key(vol, dir, natural) != 0 || strcmp(natural, moved) != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* True if a redirect of that epoch is on dir or on a directory above it. */
+static bool path_has_epoch(struct fs_volume *vol, const struct inode *dir, uint64_t epoch)
+{
+    for (const struct inode *i = dir;; i = path_parent(vol, i)) {
+        for (size_t r = 0; r < i->redirect_count; r++) {
+            if (i->redirects[r].epoch == epoch)
+                return true;
+        }
+        if (i->id == vol->root)
+            return false;
+    }
+}
+
+bool path_foreign(struct fs_volume *vol, const struct inode *dir, uint64_t until, const char *key)
+{
+    const struct inode *other;
+
+    TAILQ_FOREACH (other, &vol->draining, drain) {
+        for (size_t i = 0; i < other->redirect_count; i++) {
+            const struct redirect *r = &other->redirects[i];
+            if (r->epoch < until && strncmp(key, r->prefix, strlen(r->prefix)) == 0 &&
+                !path_has_epoch(vol, dir, r->epoch))
                 return true;
         }
     }

@@ -210,6 +210,8 @@ static void page_merge_name(struct fs_volume *vol, struct inode *dir, struct pag
     if (key_unsettled(vol, n->obj->key, stamp) ||
         (n->is_dir && path_moved_away(vol, src->prefix, n->obj->key)))
         return;
+    if (!known && !n->in_rows && n->is_dir && key_unsettled_below(vol, n->obj->key, stamp))
+        return; /* perhaps it shows only by what is about to go */
     if (!known && n->in_rows) {
         /* As the database knows it: nothing to do, and no need to have it in memory. */
         bool same = n->is_dir
@@ -224,6 +226,8 @@ static void page_merge_name(struct fs_volume *vol, struct inode *dir, struct pag
         return;
     /* A name that an earlier source has is not this source's. */
     if (known && src->until != UINT64_MAX)
+        return;
+    if (!known && src->until != UINT64_MAX && path_foreign(vol, dir, src->until, n->obj->key))
         return;
     if (n->is_dir)
         observe_dir(vol, dir, n->name, known, NULL, now, c, &ino);
@@ -248,7 +252,7 @@ static void page_merge_missing(struct fs_volume *vol, struct inode *dir, const s
         return;
     if (known->type == FS_DIR) {
         /* While a directory has several sources, a child may live in any of them. */
-        if (dir->scan->sources.count > 1)
+        if (dir->scan->several)
             return;
         memcpy(key, natural, sizeof(key));
     } else if (!known->base_etag || path_base_key(vol, known, key) != 0) {
@@ -379,13 +383,17 @@ static int scan_make(struct fs_volume *vol, struct inode *dir)
 
     if (err)
         return err;
+    bool several = sources.count > 1;
+    sources_unknown(dir, &sources);
     if (sources.count == 0) {
+        sources_clear(&sources);
         /* Only the database knows what is here. */
         dir->complete_ns = clock_mono_ns();
         return -ERESTART;
     }
     struct scan *scan = mem_zalloc(sizeof(*scan));
     scan->sources = sources;
+    scan->several = several;
     scan->dir_gen = vol->dir_gen;
     scan->busy = true;
     dir->scan = scan;
@@ -446,8 +454,8 @@ int scan_step(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
 
 /* Lists what the store has below dir until something turns up that is not on its way out. No lock
  * at entry and exit. */
-static int scan_empty_ask(struct fs_volume *vol, const struct sources *sources, int64_t deadline_ns,
-                          bool *ret_empty)
+static int scan_empty_ask(struct fs_volume *vol, const struct sources *sources, uint64_t stamp,
+                          int64_t deadline_ns, bool *ret_empty)
 {
     *ret_empty = true;
     for (size_t i = 0; i < sources->count; i++) {
@@ -466,7 +474,7 @@ static int scan_empty_ask(struct fs_volume *vol, const struct sources *sources, 
             vol_lock(vol);
             for (size_t o = 0; o < r.object_count && *ret_empty; o++) {
                 const char *key = r.objects[o].key;
-                if (strcmp(key, sources->s[i].prefix) != 0 &&
+                if (strcmp(key, sources->s[i].prefix) != 0 && !key_unsettled(vol, key, stamp) &&
                     !key_leaving(vol, sources->s[i].prefix, key))
                     *ret_empty = false;
             }
@@ -501,14 +509,18 @@ int scan_empty(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
     err = path_sources(vol, dir, &sources);
     if (err)
         return err;
+    sources_unknown(dir, &sources);
     int64_t now = clock_mono_ns();
+    struct query q;
+    query_begin(vol, &q);
     inode_pin(vol, dir);
     vol_unlock(vol);
     err = db_count_dirents(vol->fs->db, id, 1, &rows);
     if (!err && rows == 0)
-        err = scan_empty_ask(vol, &sources, req->deadline_ns, &empty);
+        err = scan_empty_ask(vol, &sources, q.stamp, req->deadline_ns, &empty);
     sources_clear(&sources);
     vol_lock(vol);
+    query_end(vol, &q);
     inode_unpin(vol, dir);
     if (err)
         return err;
