@@ -202,8 +202,9 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, bo
     for (size_t i = r.object_count; i-- > 0 && !err;) {
         const char *key = r.objects[i].key;
         size_t len = strlen(key);
-        if (intent_find(vol, key) || displaced_find(vol, key)) {
-            *ret_busy = true;
+        if (intent_find(vol, key) || displaced_find(vol, key) ||
+            path_moved_away(vol, prefix, key)) {
+            *ret_busy = true; /* on its way, or left to the drain of a directory below */
         } else if (walked && len > 0 && key[len - 1] == '/') {
             intent_delete(vol, &c, 0, key, NULL);
             *ret_busy = true;
@@ -232,6 +233,7 @@ static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch)
 {
     struct change c;
 
+    log_event(LOG_DEBUG, "drained", "dir=%lu epoch=%lu", (unsigned long)id, (unsigned long)epoch);
     vol_lock(vol);
     struct inode *dir = inode_find(vol, id);
     if (dir && !(dir->flags & INODE_GONE)) {
