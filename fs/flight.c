@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 void flight_forget(struct inode *ino)
@@ -68,7 +69,7 @@ int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino
 static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *etag,
                           struct change *c)
 {
-    char natural[STORE_KEY_MAX + 1];
+    char natural[STORE_KEY_MAX + 1], old[STORE_KEY_MAX + 1];
     bool moved = path_key(vol, ino, natural) != 0 || strcmp(natural, ino->flight_key) != 0;
     uint64_t len = ino->flight_len < ino->flight_size ? ino->flight_len : ino->flight_size;
 
@@ -77,9 +78,18 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
             ino->flags |= INODE_MARKER;
         return;
     }
+    /* As after any upload: the base before it goes, if it lay elsewhere and is not on its way out.
+     */
+    if (ino->base_etag && path_base_key(vol, ino, old) == 0 && strcmp(old, ino->flight_key) != 0 &&
+        !intent_find(vol, old))
+        intent_delete(vol, c, ino->key->parent, old, ino->base_etag);
     if (moved) {
         intent_delete(vol, c, ino->key->parent, ino->flight_key, etag);
         ino->flags |= INODE_PLACE;
+    } else {
+        ino->flags &= ~(uint32_t)INODE_PLACE;
+        if (!(ino->flags & INODE_TO_STORE))
+            ino->flags |= INODE_META_DIRTY; /* what made it dirty may be newer than the object */
     }
     inode_set_base(vol, ino, moved ? ino->flight_key : NULL, etag, ino->flight_size);
     ino->base_len = len;
@@ -102,6 +112,8 @@ int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
     err = store_call(vol->store, &r);
     vol_lock(vol);
     inode_unpin(vol, ino);
+    log_event(LOG_DEBUG, "flight", "ino=%lu key=%s err=%d", (unsigned long)ino->id, LOG_Q(key),
+              err);
     if (err == -ENOENT || !err) {
         bool same = ino->flight_key && !ino->flight_live && !(ino->flags & INODE_GONE) &&
                     strcmp(ino->flight_key, key) == 0;

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 static size_t name_key_fill(struct name_key *key, uint64_t parent, const char *name)
@@ -310,6 +311,9 @@ void inode_row(const struct inode *ino, struct db_inode *ret)
 void inode_set_gone(struct fs_volume *vol, struct change *c, struct inode *ino)
 {
     assert(!(ino->flags & INODE_GONE));
+    log_event(LOG_DEBUG, "gone", "ino=%lu name=%s flags=%x base=%s flight=%s",
+              (unsigned long)ino->id, LOG_Q(ino->key ? ino->key->name : NULL), ino->flags,
+              LOG_Q(ino->base_etag), LOG_Q(ino->flight_key));
     if (ino->key) {
         struct name_key *key = mem_dup(ino->key, ino->key_len + 1);
         db_del_dirent(c->txn, key->parent, key->name);

@@ -69,6 +69,8 @@ void intent_delete(struct fs_volume *vol, struct change *c, uint64_t dir, const 
         intent->etag = mem_strdup(etag);
         intent->again = intent->in_flight; /* what is under way was asked for before */
     }
+    log_event(LOG_DEBUG, "to_delete", "key=%s etag=%s id=%lu", LOG_Q(key), LOG_Q(etag),
+              (unsigned long)intent->id);
     struct db_intent row = {.id = intent->id,
                             .volume = vol->id,
                             .kind = INTENT_DELETE,
@@ -86,6 +88,7 @@ void intent_drop(struct fs_volume *vol, struct change *c, struct intent *intent)
         if (c->intents[i] == intent)
             c->intents[i--] = c->intents[--c->intent_count];
     }
+    log_event(LOG_DEBUG, "no_longer_to_delete", "key=%s", LOG_Q(intent->key));
     db_del_intent(c->txn, intent->id);
     intent_free(vol, intent);
 }

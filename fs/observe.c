@@ -101,6 +101,8 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
     inode_set_base(vol, ino, NULL, obj->etag, obj->size);
     if (until != UINT64_MAX)
         ino->base_epoch = until - 1;
+    log_event(LOG_DEBUG, "found", "ino=%lu dir=%lu name=%s", (unsigned long)ino->id,
+              (unsigned long)dir->id, LOG_Q(name));
     ino->size = ino->disk_size = obj->size;
     ino->checked_ns = now;
     observe_name(vol, dir, name, ino, dirent_id, c);

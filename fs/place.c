@@ -45,6 +45,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     p->mtime_ns = ino->mtime_ns;
     p->base_etag = mem_strdup(ino->base_etag);
     p->base_size = ino->base_size;
+    p->base_epoch = ino->base_epoch;
     p->base_len = ino->base_len;
     p->symlink = mem_strdup(ino->target);
     p->write_version = ino->write_version;
@@ -282,8 +283,10 @@ void place_run(struct fs_volume *vol, struct inode *ino)
             err = 0;
         if (err == -ESTALE && !p.base_lost)
             p.base_lost = place_lost_base(&p);
-        log_event(LOG_DEBUG, "upload", "key=%s size=%lu err=%d", LOG_Q(p.target),
-                  (unsigned long)p.size, err);
+        log_event(LOG_DEBUG, "upload", "ino=%lu key=%s size=%lu base=%s etag=%s epoch=%lu err=%d",
+                  (unsigned long)ino->id, LOG_Q(p.target), (unsigned long)p.size,
+                  LOG_Q(p.base_etag ? p.base_key : NULL), LOG_Q(p.base_etag),
+                  (unsigned long)p.base_epoch, err);
         vol_lock(vol);
         place_settle(vol, ino, &p, err);
     }

@@ -9,7 +9,7 @@ struct place {
     enum fs_type type;
     char target[STORE_KEY_MAX + 1], base_key[STORE_KEY_MAX + 1];
     char *base_etag, *symlink;
-    uint64_t base_size, base_len, size;
+    uint64_t base_size, base_len, base_epoch, size;
     struct reader_file *base;
     struct extent_snapshot snapshot;
     struct store_meta meta;

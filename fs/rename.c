@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
+
 struct rename_args {
     uint64_t from_dir, to_dir;
     const char *from, *to;
@@ -160,6 +162,8 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
     db_put_dirent(c->txn, dirent_id, a->to_dir, a->to, src->id);
     inode_set_name(vol, src, a->to_dir, a->to, dirent_id);
     change_gone(c, a->from_dir, a->from);
+    log_event(LOG_DEBUG, "rename", "ino=%lu from=%s to=%s dir=%lu", (unsigned long)src->id,
+              LOG_Q(a->from), LOG_Q(a->to), (unsigned long)a->to_dir);
     vol->path_gen++;
     if (is_dir) {
         vol->dir_gen++;

@@ -192,7 +192,9 @@ class Session:
                 first = next((i for i, (x, y) in enumerate(zip(body, node.body)) if x != y), None)
                 kit.check(body == node.body, f"bytes of {path} ({len(node.body)} long) differ from {first}")
                 continue
-            kit.equal(sorted(self.nfs.names(node.handle)), sorted(node.names), f"names in {path or '/'}")
+            names = self.nfs.names(node.handle)
+            kit.equal((sorted(set(names) - set(node.names)), sorted(set(node.names) - set(names)), len(names)),
+                      ([], [], len(node.names)), f"names in {path or '/'} that are too many, missing, all")
             for name, child in node.names.items():
                 status, handle = self.nfs.lookup(node.handle, name)
                 kit.equal((status, handle == child.handle), (nfs3.OK, True), f"LOOKUP {path}/{name}: status, same handle")
@@ -238,7 +240,8 @@ def main():
         server.stop()
         seen = store.view()
         want = dict(model(session.root))
-        kit.equal(sorted(seen), sorted(want), "names in the bucket")
+        kit.equal((sorted(set(seen) - set(want)), sorted(set(want) - set(seen))), ([], []),
+                  "names in the bucket that are too many, and missing")
         for path, node in want.items():
             kit.equal(seen[path].kind, "dir" if node.is_dir else "file", f"kind of {path}")
             if not node.is_dir:
