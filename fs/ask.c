@@ -188,6 +188,41 @@ static int ask_recheck(struct fs_volume *vol, uint64_t dir_id, const char *name)
     }
 }
 
+/* One more place to ask about; twice is once. */
+static void ask_add(struct ask *asks, size_t *count, const char *prefix, const char *name,
+                    uint64_t until)
+{
+    struct ask *a = &asks[*count];
+
+    if (strlen(prefix) + strlen(name) + 1 > STORE_KEY_MAX)
+        return; /* no such key can be there */
+    (void)stpcpy(a->prefix, prefix);
+    (void)stpcpy(stpcpy(a->file_key, a->prefix), name);
+    (void)stpcpy(stpcpy(a->dir_key, a->file_key), "/");
+    a->until = until;
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(asks[i].file_key, a->file_key) == 0)
+            return;
+    }
+    ++*count;
+}
+
+/* Where the base of what is known lies, whatever the sources are now. */
+static void ask_add_base(struct fs_volume *vol, const struct inode *known, const char *name,
+                         struct ask *asks, size_t *count)
+{
+    char base[STORE_KEY_MAX + 1];
+    size_t len, tail = strlen(name) + (known->type == FS_DIR ? 1 : 0);
+
+    if (path_base_key(vol, known, base) != 0)
+        return;
+    len = strlen(base);
+    if (len < tail || strncmp(base + len - tail, name, strlen(name)) != 0)
+        return;
+    base[len - tail] = '\0';
+    ask_add(asks, count, base, name, UINT64_MAX);
+}
+
 /* The keys to ask about, per source, and the stamp. Lock held. */
 static int ask_prepare(struct fs_volume *vol, const struct inode *dir, const char *name,
                        const struct inode *known, struct ask **ret, size_t *ret_count)
@@ -199,27 +234,15 @@ static int ask_prepare(struct fs_volume *vol, const struct inode *dir, const cha
         return err;
     if (!known)
         sources_unknown(dir, &sources);
-    struct ask *asks = mem_array(sources.count ? sources.count : 1, sizeof(*asks));
-    size_t n = 0;
-    for (size_t i = 0; i < sources.count; i++) {
-        struct ask *a = &asks[n];
-        if (strlen(sources.s[i].prefix) + strlen(name) + 1 > STORE_KEY_MAX)
-            continue; /* no such key can be there */
-        (void)stpcpy(a->prefix, sources.s[i].prefix);
-        (void)stpcpy(stpcpy(a->file_key, a->prefix), name);
-        (void)stpcpy(stpcpy(a->dir_key, a->file_key), "/");
-        a->until = sources.s[i].until;
-        if (known && known->type != FS_DIR) {
-            /* A known file is looked for where its base lies, nowhere else. */
-            char base[STORE_KEY_MAX + 1];
-            if (path_base_key(vol, known, base) != 0 || strcmp(base, a->file_key) != 0)
-                continue;
-        }
-        n++;
-    }
+    struct ask *asks = mem_array(sources.count + 2, sizeof(*asks));
+    *ret_count = 0;
+    if (known)
+        ask_add_base(vol, known, name, asks, ret_count);
+    /* A known file is looked for where its base lies, nowhere else. */
+    for (size_t i = 0; i < sources.count && !(known && known->type != FS_DIR); i++)
+        ask_add(asks, ret_count, sources.s[i].prefix, name, sources.s[i].until);
     sources_clear(&sources);
     *ret = asks;
-    *ret_count = n;
     return 0;
 }
 
