@@ -98,36 +98,59 @@ static bool key_starts(const char *key, const char *prefix)
     return strncmp(key, prefix, strlen(prefix)) == 0;
 }
 
-/* Something below a directory's key is still to go. A real directory can only be removed after it,
- * and would be left behind otherwise. */
-static bool intent_has_below(struct fs_volume *vol, const struct intent *intent)
+/* All keys that are to go, sorted, for one round of intent_collect. */
+struct intent_keys {
+    const char **keys; /* NULL until the first directory asks */
+    size_t count;
+};
+
+static int intent_key_cmp(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void intent_keys_make(struct fs_volume *vol, struct intent_keys *k)
+{
+    const struct intent *intent;
+
+    k->keys = mem_array(HASH_COUNT(vol->intents) + 1, sizeof(*k->keys));
+    TAILQ_FOREACH (intent, &vol->intent_list, link) {
+        k->keys[k->count++] = intent->key;
+    }
+    qsort(k->keys, k->count, sizeof(*k->keys), intent_key_cmp);
+}
+
+/* Something below a directory's key is still to go: its marker goes last. A real directory could
+ * not be removed before, and servers that keep objects in directories leave an empty one behind. */
+static bool intent_has_below(struct fs_volume *vol, const struct intent *intent,
+                             struct intent_keys *k)
 {
     const struct inode *ino, *next;
-    const struct intent *other;
+    const char *key = intent->key;
 
     TAILQ_FOREACH (ino, &vol->draining, drain) {
         for (size_t i = 0; i < ino->redirect_count; i++) {
-            if (key_starts(ino->redirects[i].prefix, intent->key) &&
-                strcmp(ino->redirects[i].prefix, intent->key) != 0)
+            if (key_starts(ino->redirects[i].prefix, key) &&
+                strcmp(ino->redirects[i].prefix, key) != 0)
                 return true;
         }
     }
     HASH_ITER (hh_base, vol->displaced, ino, next) {
-        if (key_starts(ino->base_key, intent->key))
+        if (key_starts(ino->base_key, key))
             return true;
     }
     HASH_ITER (hh_flight, vol->flights, ino, next) {
-        if (key_starts(ino->flight_key, intent->key))
+        if (key_starts(ino->flight_key, key))
             return true;
     }
-    TAILQ_FOREACH (other, &vol->intent_list, link) {
-        if (other != intent && key_starts(other->key, intent->key))
-            return true;
-    }
-    return false;
+    if (!k->keys)
+        intent_keys_make(vol, k);
+    const char **at = bsearch(&key, k->keys, k->count, sizeof(*k->keys), intent_key_cmp);
+    return at && at + 1 < k->keys + k->count && key_starts(at[1], key);
 }
 
-static bool intent_ready(struct fs_volume *vol, struct intent *intent, int64_t now)
+static bool intent_ready(struct fs_volume *vol, struct intent *intent, struct intent_keys *keys,
+                         int64_t now)
 {
     if (intent->in_flight || (intent->due_ns > now && !vol->flush_all))
         return false;
@@ -139,7 +162,7 @@ static bool intent_ready(struct fs_volume *vol, struct intent *intent, int64_t n
     if (next && !dirty_silly(next) && !path_reserved(vol, intent->key))
         return false; /* its upload absorbs this */
     size_t len = strlen(intent->key);
-    if (vol->caps.real_dirs && intent->key[len - 1] == '/' && intent_has_below(vol, intent))
+    if (intent->key[len - 1] == '/' && intent_has_below(vol, intent, keys))
         return false;
     const struct inode *dir = inode_find(vol, intent->dir);
     return !(dir && (dir->flags & INODE_DIRTY) && !(dir->flags & INODE_GONE) && dir->target_key &&
@@ -157,13 +180,14 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
 {
     int64_t now = clock_mono_ns();
     size_t max = vol->caps.delete_max ? vol->caps.delete_max : 1;
+    struct intent_keys keys = {0};
     struct intent *intent;
 
     b->count = 0;
     TAILQ_FOREACH (intent, &vol->intent_list, link) {
         if (b->count == max)
             break;
-        if (!intent_ready(vol, intent, now))
+        if (!intent_ready(vol, intent, &keys, now))
             continue;
         intent->in_flight = true;
         b->intents[b->count] = intent;
@@ -172,6 +196,7 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
             (struct store_delete){.key = intent->key, .if_match = b->etags[b->count]};
         b->count++;
     }
+    free(keys.keys);
 }
 
 static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const struct store_req *r)
