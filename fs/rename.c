@@ -82,8 +82,6 @@ static int rename_file_base(struct fs_volume *vol, struct change *c, const struc
     }
     if (src->flight_key && !intent_find(vol, src->flight_key))
         intent_delete(vol, c, n->from_dir->id, src->flight_key, NULL);
-    if (!(src->flags & INODE_UPLOADING))
-        flight_forget(src); /* the intent sees to its object */
     return 0;
 }
 
@@ -202,6 +200,10 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     if (n.src == n.tgt)
         return 0;
     err = rename_check(vol, req, a, &n);
+    /* An upload that a crash cut off may have replaced the base: know it before it gets a key of
+     * its own. */
+    if (!err && n.src->type != FS_DIR && n.src->flight_key && !n.src->flight_live)
+        err = flight_resolve(vol, req, n.src);
     if (err)
         return err;
     write_wcc_before(n.from_dir, vol, a->from_wcc);
