@@ -148,17 +148,11 @@ static bool dirty_kind_busy(struct fs_volume *vol, const struct inode *ino)
     return false;
 }
 
-/* Nothing stands in the way of uploading ino now. */
-static bool dirty_ready(struct fs_volume *vol, struct inode *ino, int64_t now)
+bool dirty_way_clear(struct fs_volume *vol, const struct inode *ino, int64_t now)
 {
     const struct intent *intent;
-    struct inode *other;
+    struct inode *other = displaced_find(vol, ino->target_key);
 
-    if ((ino->flags & INODE_UPLOADING) || !ino->target_key || dirty_silly(ino))
-        return false;
-    if (ino->due_ns > now && !(vol->flush_all && ino->tries == 0))
-        return false;
-    other = displaced_find(vol, ino->target_key);
     if (other && other != ino) {
         if (other->tries == 0 && other->due_ns > now)
             other->due_ns = now;
@@ -170,6 +164,15 @@ static bool dirty_ready(struct fs_volume *vol, struct inode *ino, int64_t now)
     if (intent && intent->in_flight)
         return false;
     return !path_reserved(vol, ino->target_key) && !dirty_kind_busy(vol, ino);
+}
+
+static bool dirty_ready(struct fs_volume *vol, const struct inode *ino, int64_t now)
+{
+    if ((ino->flags & INODE_UPLOADING) || !ino->target_key || dirty_silly(ino))
+        return false;
+    if (ino->due_ns > now && !(vol->flush_all && ino->tries == 0))
+        return false;
+    return dirty_way_clear(vol, ino, now);
 }
 
 struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns)

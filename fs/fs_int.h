@@ -474,6 +474,8 @@ void dirty_update(struct fs_volume *vol, struct inode *ino, int64_t delay_ns);
 void dirty_retarget_all(struct fs_volume *vol); /* after a directory moved */
 bool dirty_silly(const struct inode *ino);      /* .nfs*: stays local */
 void dirty_marker(struct fs_volume *vol, struct change *c, struct inode *dir); /* needs "d/" */
+/* Nothing stands in the way of uploading ino, which is on the dirty list, to its target key. */
+bool dirty_way_clear(struct fs_volume *vol, const struct inode *ino, int64_t now);
 struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns);
 struct inode *displaced_find(struct fs_volume *vol, const char *key);
 struct inode *flight_find(struct fs_volume *vol, const char *key);

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { PLACE_DEADLINE_S = 60, PLACE_RETRY_MAX_S = 60 };
+enum { PLACE_DEADLINE_S = 60, PLACE_RETRY_MAX_S = 60, PLACE_AGAIN_MS = 50 };
 
 /* What must hold of the target for the upload to be ours to make. Lock held. */
 static void place_precondition(struct fs_volume *vol, struct place *p, const struct inode *ino)
@@ -239,6 +239,16 @@ struct place_args {
     struct place *p;
 };
 
+/* Since it was picked there were waits, and renames may have come: is its key still the one that
+ * was looked at, and free? */
+static bool place_still_clear(struct fs_volume *vol, const struct inode *ino)
+{
+    char key[STORE_KEY_MAX + 1];
+
+    return ino->target_key && path_key(vol, ino, key) == 0 && strcmp(key, ino->target_key) == 0 &&
+           dirty_way_clear(vol, ino, clock_mono_ns());
+}
+
 /* State durable, then frozen. */
 static int place_prepare(struct fs_volume *vol, struct fs_req *req, void *args)
 {
@@ -255,6 +265,8 @@ static int place_prepare(struct fs_volume *vol, struct fs_req *req, void *args)
         err = flight_announce(vol, req, a->ino);
     if (!err)
         err = op_wait_durable(vol, req, a->ino->seq);
+    if (!err && !place_still_clear(vol, a->ino))
+        err = -EBUSY;
     if (err)
         return err;
     return place_freeze(vol, a->ino, a->p);
@@ -271,8 +283,14 @@ void place_run(struct fs_volume *vol, struct inode *ino)
         vol_lock(vol);
         ino->flags &= ~(uint32_t)INODE_UPLOADING;
         ino->flight_live = false;
-        ino->tries++;
-        ino->due_ns = clock_mono_ns() + CLOCK_S;
+        if (err == -EBUSY) {
+            flight_forget(ino); /* nothing was sent */
+            if (!(ino->flags & INODE_GONE))
+                dirty_update(vol, ino, PLACE_AGAIN_MS * CLOCK_MS);
+        } else {
+            ino->tries++;
+            ino->due_ns = clock_mono_ns() + CLOCK_S;
+        }
         if (err == -ENAMETOOLONG)
             ino->sticky_err = err;
     } else {
