@@ -299,9 +299,14 @@ static void readdirplus_reply(void *ctx, uint32_t i, struct wire_in *in)
         wire_skip(in, 8);
         wire_skip(in, (wire_get32(in) + 3) & ~3u);
         cookie = wire_get64(in);
-        wire_skip_post_attr(in);
-        if (wire_get32(in))
+        uint32_t attr = wire_get32(in);
+        if (attr)
+            wire_skip(in, WIRE_FATTR);
+        uint32_t known = wire_get32(in);
+        if (known)
             wire_get_handle(in, &handle);
+        if (!attr || !known)
+            bench_die("READDIRPLUS, call %u: an entry without attributes or handle", i);
         b->entries++;
     }
     b->last_page = wire_get32(in) != 0;
