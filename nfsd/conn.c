@@ -380,14 +380,15 @@ static bool receive(struct conn *conn)
 /* The caller holds a reference: the connection may be closed in here. */
 static void read_rounds(struct conn *conn)
 {
-    for (int round = 0; round < CONN_ROUNDS_MAX; round++) {
+    /* Ends behind take_records, never behind receive: no event would come for what was received. */
+    for (int round = 0;; round++) {
         if (!take_records(conn))
             return;
         if (!conn->more) {
             rest(conn);
             break;
         }
-        if (atomic_load(&conn->nfsd->draining) || !receive(conn))
+        if (round == CONN_ROUNDS_MAX || atomic_load(&conn->nfsd->draining) || !receive(conn))
             break;
     }
     if (!conn->listed)
