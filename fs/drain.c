@@ -1,8 +1,8 @@
 /*
  * Draining renamed directories. For each redirect: walk the tree, list what was never listed, and
  * give every file that is still found through the redirect its old key in so many words, so that it
- * is placed like any renamed file. When a listing of the old prefix comes back empty the redirect
- * has done its work. A restart begins the walk again and finds what is left.
+ * is placed like any renamed file. When a listing of the old prefix shows nothing else any more the
+ * redirect has done its work. A restart begins the walk again and finds what is left.
  */
 #include "fs/fs_int.h"
 
@@ -180,41 +180,60 @@ static int drain_walk(struct drain *d, uint64_t id)
     return err;
 }
 
-/* Is the old prefix empty? After a walk what is left of markers is sent away; before one, a marker
- * may be all that a directory has. *ret_busy: something is on its way out; *ret_strays: objects
- * that nobody placed. */
-static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, bool *ret_busy,
-                      size_t *ret_strays)
+/* One page of what lies in the old place. What is on its way, explicitly or by the drain of a
+ * directory below that moved on, does not count. Lock held. */
+static size_t drain_look_page(struct fs_volume *vol, const char *prefix, bool walked,
+                              const struct store_req *r)
 {
-    struct store_req r = {.op = STORE_LIST,
-                          .prio = STORE_PRIO_DRAIN,
-                          .deadline_ns = clock_mono_ns() + DRAIN_STEP_S * CLOCK_S,
-                          .prefix = prefix};
-    int err = store_call(vol->store, &r);
+    size_t strays = 0;
     struct change c;
 
-    *ret_busy = false;
-    *ret_strays = 0;
-    if (err == -ENOENT)
-        err = 0;
-    vol_lock(vol);
     change_begin(&c, vol);
-    for (size_t i = r.object_count; i-- > 0 && !err;) {
-        const char *key = r.objects[i].key;
+    for (size_t i = r->object_count; i-- > 0;) {
+        const char *key = r->objects[i].key;
         size_t len = strlen(key);
-        if (intent_find(vol, key) || displaced_find(vol, key) ||
-            path_moved_away(vol, prefix, key)) {
-            *ret_busy = true; /* on its way, or left to the drain of a directory below */
-        } else if (walked && len > 0 && key[len - 1] == '/') {
+        if (intent_find(vol, key) || displaced_find(vol, key) || path_moved_away(vol, prefix, key))
+            continue;
+        if (walked && len > 0 && key[len - 1] == '/')
             intent_delete(vol, &c, 0, key, NULL);
-            *ret_busy = true;
-        } else {
-            ++*ret_strays;
-        }
+        else
+            strays++;
     }
     change_end(&c, NULL);
-    vol_unlock(vol);
-    store_req_clear(&r);
+    return strays;
+}
+
+/* Looks at the old place. *ret_strays: objects there that are found only through the redirect, or
+ * that nobody knows. After a walk what is left of markers is sent away; before one, a marker may be
+ * all that a directory has. */
+static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, size_t *ret_strays)
+{
+    char *token = NULL;
+    bool more = true;
+    int err = 0;
+
+    *ret_strays = 0;
+    while (more && !err && !(*ret_strays > 0 && !walked)) {
+        struct store_req r = {.op = STORE_LIST,
+                              .prio = STORE_PRIO_DRAIN,
+                              .deadline_ns = clock_mono_ns() + DRAIN_STEP_S * CLOCK_S,
+                              .prefix = prefix,
+                              .token = token};
+        err = store_call(vol->store, &r);
+        if (err == -ENOENT)
+            err = 0;
+        vol_lock(vol);
+        if (!err)
+            *ret_strays += drain_look_page(vol, prefix, walked, &r);
+        if (vol->stopping)
+            err = -EINTR;
+        vol_unlock(vol);
+        free(token);
+        token = mem_strdup(r.next_token);
+        more = token != NULL;
+        store_req_clear(&r);
+    }
+    free(token);
     return err;
 }
 
@@ -257,9 +276,9 @@ static bool drain_is_home(struct fs_volume *vol, const struct inode *dir, const 
     return path_key(vol, dir, natural) == 0 && strcmp(natural, prefix) == 0;
 }
 
-/* Notes how a look went. True when the prefix is to be left alone: it does not become empty, though
- * nothing of ours is on its way any more. */
-static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch, bool busy)
+/* Notes that a look found strays. True when the place is to be left alone: something stays there
+ * though nothing of ours is on its way any more. */
+static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch)
 {
     bool give_up = false;
 
@@ -267,9 +286,8 @@ static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch, bo
     struct inode *dir = inode_find(vol, id);
     for (size_t i = 0; dir && i < dir->redirect_count; i++) {
         struct redirect *r = &dir->redirects[i];
-        if (r->epoch != epoch || busy || drain_dirty_below(vol, dir))
-            continue;
-        give_up = ++r->rounds > DRAIN_ROUNDS;
+        if (r->epoch == epoch && !drain_dirty_below(vol, dir))
+            give_up = ++r->rounds > DRAIN_ROUNDS;
     }
     /* The others get their turn. */
     if (dir && dir->redirect_count > 0 && !give_up) {
@@ -283,25 +301,26 @@ static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch, bo
     return give_up;
 }
 
-/* One pass over one redirect: a look, and if something lies there a walk that sends it on its way.
- * Of directories that are renamed again and again most old places are empty. -EAGAIN: not done yet.
- */
+/* One pass over one redirect: a look, and if something lies there a walk that gives all of it its
+ * key in so many words and sends it on its way. After that nobody needs the redirect, whether or
+ * not the objects have gone already; to wait for that could be for ever, when what is to go waits
+ * for room that this very redirect reserves. Of directories that are renamed again and again most
+ * old places are empty. -EAGAIN: not done yet. */
 static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
 {
     size_t strays = 0;
-    bool busy;
-    int err = drain_look(d->vol, prefix, false, &busy, &strays);
+    int err = drain_look(d->vol, prefix, false, &strays);
 
     if (!err && strays > 0) {
         d->start_ns = clock_mono_ns();
         err = drain_walk(d, id);
         if (!err)
-            err = drain_look(d->vol, prefix, true, &busy, &strays);
+            err = drain_look(d->vol, prefix, true, &strays);
     }
     if (err)
         return err;
-    if (busy || strays > 0) {
-        if (!drain_give_up(d->vol, id, epoch, busy))
+    if (strays > 0) {
+        if (!drain_give_up(d->vol, id, epoch))
             return -EAGAIN;
         log_event(LOG_WARN, "drain_left", "prefix=%s objects=%zu", LOG_Q(prefix), strays);
     }
