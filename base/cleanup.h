@@ -26,8 +26,8 @@ static inline void cleanup_unlock_mutex(pthread_mutex_t **m)
 #define CLEANUP_CLOSE __attribute__((cleanup(cleanup_close_fd)))
 
 /* Locks M until the enclosing scope ends. Not for scopes that wait on a condition or do I/O. */
-#define LOCK_SCOPE(m)                                                                              \
-    __attribute__((cleanup(cleanup_unlock_mutex), unused)) pthread_mutex_t *LOCK_SCOPE_NAME(       \
+#define LOCK_SCOPE(m)                                                                        \
+    __attribute__((cleanup(cleanup_unlock_mutex), unused)) pthread_mutex_t *LOCK_SCOPE_NAME( \
         __LINE__) = lock_scope_enter(m)
 #define LOCK_SCOPE_NAME(line) LOCK_SCOPE_PASTE(lock_scope_, line)
 #define LOCK_SCOPE_PASTE(a, b) a##b

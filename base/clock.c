@@ -1,3 +1,4 @@
+/* The two clocks, in nanoseconds. */
 #include "base/clock.h"
 
 #include <time.h>

@@ -1,3 +1,4 @@
+/* One line per event on stderr. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -88,7 +89,8 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
             n = sizeof(line) - 2;
     }
     line[n++] = '\n';
-    /* One write per line keeps lines of several threads apart. Nobody is left to tell if it fails. */
+    /* One write per line keeps lines of several threads apart. Nobody is left to tell if it fails.
+     */
     ssize_t done = write(STDERR_FILENO, line, n);
     (void)done;
 }

@@ -21,10 +21,10 @@ bool log_level_on(enum log_level level);
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-#define log_event(level, event, ...)                                                               \
-    do {                                                                                           \
-        if (log_level_on(level))                                                                   \
-            log_write(level, event, __VA_ARGS__);                                                  \
+#define log_event(level, event, ...)              \
+    do {                                          \
+        if (log_level_on(level))                  \
+            log_write(level, event, __VA_ARGS__); \
     } while (0)
 
 /* Room for one quoted value; longer ones end in "...". */

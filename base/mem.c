@@ -1,3 +1,4 @@
+/* Memory for small things: given, or the process ends. */
 #include "base/mem.h"
 
 #include <stdarg.h>

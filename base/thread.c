@@ -1,3 +1,4 @@
+/* Threads and condition variables, with errors that are bugs turned into aborts. */
 #include "base/thread.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Checking UTF-8. */
 #include "base/utf8.h"
 
 /* The length of the sequence that starts at s, or 0 when it is not valid (RFC 3629 section 4). */

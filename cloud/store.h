@@ -62,11 +62,11 @@ void store_meta_clear(struct store_meta *meta); /* frees; leaves it empty */
 
 /* What is known of one object. */
 struct store_object {
-    char *key;                 /* whole key below the store's prefix; in LIST a prefix ends in '/' */
-    bool is_prefix;            /* LIST with delimiter: a common prefix, nothing else is set */
-    bool has_meta;             /* meta is complete (HEAD always; LIST if caps.list_meta) */
+    char *key;      /* whole key below the store's prefix; in LIST a prefix ends in '/' */
+    bool is_prefix; /* LIST with delimiter: a common prefix, nothing else is set */
+    bool has_meta;  /* meta is complete (HEAD always; LIST if caps.list_meta) */
     uint64_t size;
-    int64_t mtime_ns;          /* Last-Modified, since the epoch */
+    int64_t mtime_ns; /* Last-Modified, since the epoch */
     char etag[STORE_ETAG_MAX];
     struct store_meta meta;
 };
@@ -92,9 +92,10 @@ struct store_req {
     void *ctx; /* the caller's */
 
     /* --- inputs --- */
-    const char *key;      /* all but LIST and DELETE; target of COPY and MPU_COPY */
-    const char *if_match; /* GET, HEAD, PUT, COPY, MPU_COMPLETE: ETag of key it must have, or NULL */
-    bool if_none_match;   /* PUT, COPY, MPU_COMPLETE: key must not exist */
+    const char *key; /* all but LIST and DELETE; target of COPY and MPU_COPY */
+    const char
+        *if_match;      /* GET, HEAD, PUT, COPY, MPU_COMPLETE: ETag of key it must have, or NULL */
+    bool if_none_match; /* PUT, COPY, MPU_COMPLETE: key must not exist */
 
     uint64_t range_off, range_len; /* GET, MPU_COPY: bytes; range_len > 0 */
     void *buf;                     /* GET: receives range_len bytes. PUT, MPU_PART: the body */
@@ -103,7 +104,7 @@ struct store_req {
 
     const char *src_key;      /* COPY, MPU_COPY */
     const char *src_if_match; /* COPY, MPU_COPY: or NULL */
-    uint64_t src_size;        /* COPY: size of the source; above caps.copy_size_max it goes by parts */
+    uint64_t src_size; /* COPY: size of the source; above caps.copy_size_max it goes by parts */
 
     const char *upload_id;          /* MPU_PART, MPU_COPY, MPU_COMPLETE, MPU_ABORT */
     uint32_t part_number;           /* MPU_PART, MPU_COPY: from 1 */
@@ -113,8 +114,8 @@ struct store_req {
     const char *prefix;      /* LIST: "" or anything; usually ends in '/' */
     bool delimiter;          /* LIST: fold below the next '/' */
     const char *start_after; /* LIST: only keys greater than this (bytewise), or NULL */
-    const char *token;       /* LIST: next_token of the page before, or NULL; wins over start_after */
-    uint32_t max_keys;       /* LIST: 0 = the store's own page size */
+    const char *token; /* LIST: next_token of the page before, or NULL; wins over start_after */
+    uint32_t max_keys; /* LIST: 0 = the store's own page size */
 
     struct store_delete *deletes; /* DELETE: at most caps.delete_max */
     size_t delete_count;          /* every key gets an err of its own; that of the request is 0 */
@@ -122,14 +123,14 @@ struct store_req {
     /* --- results; store_req_clear frees them --- */
     int err;
     char error_text[STORE_ERROR_MAX]; /* what the store said, for the log; "" if nothing */
-    struct store_object object; /* HEAD: all. GET: etag, size (of the whole object), meta, mtime.
-                                   PUT, COPY, MPU_COMPLETE: etag. key is not set. */
-    size_t got;                 /* GET: bytes in buf; less than asked only at the object's end */
+    struct store_object object;   /* HEAD: all. GET: etag, size (of the whole object), meta, mtime.
+                                     PUT, COPY, MPU_COMPLETE: etag. key is not set. */
+    size_t got;                   /* GET: bytes in buf; less than asked only at the object's end */
     struct store_object *objects; /* LIST: in key order if caps.list_sorted */
     size_t object_count;
-    char *next_token;             /* LIST: NULL at the end */
-    char *ret_upload_id;          /* MPU_BEGIN */
-    struct store_part ret_part;   /* MPU_PART, MPU_COPY */
+    char *next_token;           /* LIST: NULL at the end */
+    char *ret_upload_id;        /* MPU_BEGIN */
+    struct store_part ret_part; /* MPU_PART, MPU_COPY */
 
     /* --- the store's own while the request is with it --- */
     struct store_req *next;
@@ -160,7 +161,8 @@ struct store;
 struct store_ops {
     void (*submit)(struct store *store, struct store_req *req);
     void (*caps)(struct store *store, struct store_caps *ret);
-    void (*space)(struct store *store, uint64_t *ret_total, uint64_t *ret_free); /* bytes; 0 = endless */
+    void (*space)(struct store *store, uint64_t *ret_total,
+                  uint64_t *ret_free);  /* bytes; 0 = endless */
     void (*close)(struct store *store); /* no request may be out; frees */
 };
 
@@ -171,16 +173,16 @@ struct store {
 };
 
 struct store_config {
-    const char *endpoint;  /* S3: NULL = AWS */
-    const char *region;    /* NULL = from environment, profile, or discovery */
-    const char *profile;   /* NULL = AWS_PROFILE or "default" */
-    const char *ca_file;   /* PEM of own certificate authority, or NULL */
-    bool no_verify;        /* accept any TLS certificate: only when asked for in so many words */
-    bool path_style;       /* true = bucket in the path; false = let the store decide */
-    bool virtual_style;    /* true = bucket in the host name, whatever else */
+    const char *endpoint;   /* S3: NULL = AWS */
+    const char *region;     /* NULL = from environment, profile, or discovery */
+    const char *profile;    /* NULL = AWS_PROFILE or "default" */
+    const char *ca_file;    /* PEM of own certificate authority, or NULL */
+    bool no_verify;         /* accept any TLS certificate: only when asked for in so many words */
+    bool path_style;        /* true = bucket in the path; false = let the store decide */
+    bool virtual_style;     /* true = bucket in the host name, whatever else */
     bool unsigned_requests; /* public bucket, no credentials */
-    bool read_only;        /* probe nothing that writes */
-    uint32_t connections;  /* at most this many at once; 0 = default */
+    bool read_only;         /* probe nothing that writes */
+    uint32_t connections;   /* at most this many at once; 0 = default */
 };
 
 /* What went wrong, in one sentence for a person ("s3://b: the bucket does not exist ..."). */

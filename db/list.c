@@ -3,6 +3,7 @@
  * then the callbacks run; then the walk goes on after the last key. So callbacks may take their
  * time and may read, and rows that are added or removed meanwhile are seen or not.
  */
+#include <bsd/string.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +156,7 @@ static bool range_emit(struct walk *walk, const void *row)
 {
     const struct dirent_row *r = row;
 
-    strcpy(walk->name, r->dirent.name);
+    (void)strlcpy(walk->name, r->dirent.name, DB_NAME_MAX + 1);
     return walk->fn.dirent(walk->fn_ctx, &r->dirent, &r->inode);
 }
 

@@ -1,4 +1,5 @@
 /* Reads of one row, the statements of all reads, and rows out of statements. */
+#include <bsd/string.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,7 +202,7 @@ int db_get_dirent(struct db *db, uint64_t parent, const char *name, struct db_di
     ret->id = db_column_u64(cursor.stmt, 0);
     ret->parent = parent;
     ret->inode = db_column_u64(cursor.stmt, 1);
-    strcpy(ret->name, name);
+    (void)strlcpy(ret->name, name, DB_NAME_MAX + 1);
     if (ret_inode)
         db_read_inode_row(cursor.stmt, 2, ret_inode);
     return 0;

@@ -166,22 +166,50 @@ bool dirty_way_clear(struct fs_volume *vol, const struct inode *ino, int64_t now
     return !path_reserved(vol, ino->target_key) && !dirty_kind_busy(vol, ino);
 }
 
-static bool dirty_ready(struct fs_volume *vol, const struct inode *ino, int64_t now)
+/* The file whose base lies under the key that ino is to have. */
+static struct inode *dirty_blocker(struct fs_volume *vol, const struct inode *ino)
+{
+    struct inode *other = displaced_find(vol, ino->target_key);
+
+    return other == ino ? NULL : other;
+}
+
+/* True if waiting for other to be placed would be for ever: it stays local, or it waits for ino. */
+static bool dirty_stuck(struct fs_volume *vol, const struct inode *ino, const struct inode *other)
+{
+    enum { CHAIN_MAX = 64 };
+
+    if (dirty_silly(other))
+        return true;
+    for (int i = 0; i < CHAIN_MAX && other && other->target_key; i++) {
+        other = dirty_blocker(vol, other);
+        if (other == ino)
+            return true;
+    }
+    return false;
+}
+
+static bool dirty_due(const struct fs_volume *vol, const struct inode *ino, int64_t now)
 {
     if ((ino->flags & INODE_UPLOADING) || !ino->target_key || dirty_silly(ino))
         return false;
-    if (ino->due_ns > now && !(vol->flush_all && ino->tries == 0))
-        return false;
-    return dirty_way_clear(vol, ino, now);
+    return ino->due_ns <= now || (vol->flush_all && ino->tries == 0);
 }
 
 struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns)
 {
-    struct inode *ino;
+    struct inode *ino, *other;
 
     TAILQ_FOREACH (ino, &vol->dirty, dirty) {
-        if (dirty_ready(vol, ino, now))
-            return ino;
+        if (dirty_due(vol, ino, now)) {
+            if (dirty_way_clear(vol, ino, now))
+                return ino;
+            other = dirty_blocker(vol, ino);
+            if (other && !(other->flags & INODE_UPLOADING) && dirty_stuck(vol, ino, other)) {
+                other->flags |= INODE_DETACH;
+                return other;
+            }
+        }
         if (!(ino->flags & INODE_UPLOADING) && ino->due_ns > now && ino->due_ns < *ret_next_ns)
             *ret_next_ns = ino->due_ns;
     }

@@ -24,8 +24,9 @@ struct extent {
 struct extent_map; /* opaque */
 
 struct extent_map *extent_map_new(struct stage *stage);
-/* For the end of the process; NULL is fine. Bytes that rows in the database point at stay in the stage
- * for the next start (see extent_map_bury for a file that is removed), others are given back. */
+/* For the end of the process; NULL is fine. Bytes that rows in the database point at stay in the
+ * stage for the next start (see extent_map_bury for a file that is removed), others are given back.
+ */
 void extent_map_free(struct extent_map *map);
 
 /* Takes over one stage reference on [pos, pos+len) of segment. Merges with a neighbour that is not
@@ -57,17 +58,18 @@ void extent_map_snapshot(const struct extent_map *map, struct extent_snapshot *r
 void extent_snapshot_clear(struct extent_snapshot *snapshot);
 
 /*
- * Stage bytes whose rows are still in the database. A cut, a drop or an overwrite of a kept extent must
- * not give its bytes back at once: after a crash the database would point at nothing. The map gathers
- * them; flush and bury hand them over, and the caller frees them when the transaction that removes the
- * rows is durable. (Bytes of extents that were never kept go back to the stage at once.)
+ * Stage bytes whose rows are still in the database. A cut, a drop or an overwrite of a kept extent
+ * must not give its bytes back at once: after a crash the database would point at nothing. The map
+ * gathers them; flush and bury hand them over, and the caller frees them when the transaction that
+ * removes the rows is durable. (Bytes of extents that were never kept go back to the stage at
+ * once.)
  */
 struct extent_graves;
 void extent_graves_free(struct extent_graves *graves); /* NULL is fine */
 
 /* What the database has to be told: calls del(ctx, off) for each row that was kept and is no longer
- * as it was, then put(ctx, extent) for each extent not yet kept; then all count as kept. Returns the
- * bytes to free when that is durable, or NULL. */
+ * as it was, then put(ctx, extent) for each extent not yet kept; then all count as kept. Returns
+ * the bytes to free when that is durable, or NULL. */
 struct extent_graves *extent_map_flush(struct extent_map *map, void (*del)(void *ctx, uint64_t off),
                                        void (*put)(void *ctx, const struct extent *extent),
                                        void *ctx);

@@ -53,16 +53,16 @@ struct fs_req {
     uint32_t flags;
     int64_t deadline_ns; /* monotonic */
 
-    /* For exactly-once requests. If set, an operation that changes the namespace or attributes calls
-     * it once, when its outcome (0) and results are fixed, with the operation's lock held; what it
-     * returns is kept in the same transaction. It must encode and return, nothing else. key and reply
-     * must stay until the operation returns. False: keep nothing. */
+    /* For exactly-once requests. If set, an operation that changes the namespace or attributes
+     * calls it once, when its outcome (0) and results are fixed, with the operation's lock held;
+     * what it returns is kept in the same transaction. It must encode and return, nothing else. key
+     * and reply must stay until the operation returns. False: keep nothing. */
     bool (*journal)(struct fs_req *req, const void **key, size_t *key_len, const void **reply,
                     size_t *reply_len);
     void *ctx; /* the front end's */
 
     int64_t start_ns; /* fs's own: when the request was first tried; the front end sets 0 */
-    uint64_t seq; /* result: hold the reply until fs_durable() >= seq; 0 = at once */
+    uint64_t seq;     /* result: hold the reply until fs_durable() >= seq; 0 = at once */
 };
 
 struct fs_attr {
@@ -165,8 +165,8 @@ int fs_handle_decode(struct fs *fs, const void *data, size_t len, struct fs_volu
 /* --- operations (RFC 1813 section 3.3, in its order) ---
  * Names are NUL-terminated and come as the client sent them: fs checks length, UTF-8, '/', "." and
  * "..". Out-parameters are set only on success, except attributes and wcc, whose valid flags tell;
- * an fs_node used as out-parameter for attributes of the object itself keeps attr_valid = false when
- * they could not be had. */
+ * an fs_node used as out-parameter for attributes of the object itself keeps attr_valid = false
+ * when they could not be had. */
 
 int fs_getattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct fs_attr *ret);
 /* guard_ctime_ns: NULL, or the ctime the object must have (-EBADE "not synchronised" if not). */
@@ -177,12 +177,12 @@ int fs_lookup(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const cha
               struct fs_node *ret, struct fs_node *dir_node);
 
 enum fs_access { /* bits of RFC 1813 ACCESS3 */
-    FS_ACCESS_READ = 1,
-    FS_ACCESS_LOOKUP = 2,
-    FS_ACCESS_MODIFY = 4,
-    FS_ACCESS_EXTEND = 8,
-    FS_ACCESS_DELETE = 16,
-    FS_ACCESS_EXECUTE = 32,
+                 FS_ACCESS_READ = 1,
+                 FS_ACCESS_LOOKUP = 2,
+                 FS_ACCESS_MODIFY = 4,
+                 FS_ACCESS_EXTEND = 8,
+                 FS_ACCESS_DELETE = 16,
+                 FS_ACCESS_EXECUTE = 32,
 };
 int fs_access(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint32_t mask,
               uint32_t *ret_mask, struct fs_node *node);
@@ -193,7 +193,7 @@ int fs_readlink(struct fs_volume *vol, struct fs_req *req, uint64_t ino, char *b
 /* Bytes of a file, by reference: valid until fs_data_release. */
 struct fs_data {
     struct iovec iov[FS_DATA_IOV_MAX];
-    void *ref[FS_DATA_IOV_MAX];                /* what release gets, one per iov; NULL = nothing */
+    void *ref[FS_DATA_IOV_MAX]; /* what release gets, one per iov; NULL = nothing */
     void (*unref[FS_DATA_IOV_MAX])(void *ref);
     uint32_t count;
     size_t len;
@@ -234,7 +234,8 @@ struct fs_dir_entry {
 };
 typedef bool fs_emit_fn(void *ctx, const struct fs_dir_entry *entry);
 int fs_readdir(struct fs_volume *vol, struct fs_req *req, uint64_t dir, uint64_t cookie,
-               bool want_attr, fs_emit_fn *emit, void *ctx, bool *ret_eof, struct fs_node *dir_node);
+               bool want_attr, fs_emit_fn *emit, void *ctx, bool *ret_eof,
+               struct fs_node *dir_node);
 
 struct fs_space {
     uint64_t total, free; /* bytes */
@@ -242,6 +243,7 @@ struct fs_space {
 };
 int fs_statfs(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct fs_space *ret,
               struct fs_node *node);
-/* Durable (and with commit_store, in the bucket) once this has returned 0 and req->seq is durable. */
+/* Durable (and with commit_store, in the bucket) once this has returned 0 and req->seq is durable.
+ */
 int fs_commit(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
               struct fs_wcc *wcc);

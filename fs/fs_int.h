@@ -64,8 +64,9 @@ enum inode_flag {
     INODE_ON_DIRTY = 1 << 18,  /* on volume->dirty */
     INODE_MODIFIED = 1 << 19,  /* its row was written since it was loaded */
     INODE_OBSERVED = 1 << 20,  /* directory: a client may have cached its names */
-    INODE_IN_CHANGE = 1 << 22, /* on change->rows */
-    INODE_LINKED = 1 << 21,    /* counted in its parent's kids: the way up is in memory */
+    INODE_IN_CHANGE = 1 << 22,
+    /* on change->rows */ INODE_DETACH = 1 << 23, /* its base has to be let go: see detach.c */
+    INODE_LINKED = 1 << 21, /* counted in its parent's kids: the way up is in memory */
 };
 
 /* (parent, name), contiguous for the hash. */
@@ -520,6 +521,10 @@ int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
 void flight_forget(struct inode *ino);
 /* True if the object looks like what ino's record says. */
 bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime_ns);
+
+/* --- detach.c --- */
+
+void detach_run(struct fs_volume *vol, struct inode *ino); /* pinned, UPLOADING and DETACH */
 
 /* --- place.c: one upload --- */
 

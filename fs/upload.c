@@ -43,7 +43,9 @@ static void *upload_main(void *arg)
         struct fs_volume *vol;
         (void)pthread_mutex_unlock(&fs->pool_lock);
         struct inode *ino = upload_take(fs, &vol, &next);
-        if (ino)
+        if (ino && (ino->flags & INODE_DETACH))
+            detach_run(vol, ino);
+        else if (ino)
             place_run(vol, ino);
         (void)pthread_mutex_lock(&fs->pool_lock);
         if (!ino && gen == fs->upload_gen && !fs->stopping)

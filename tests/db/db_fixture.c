@@ -15,7 +15,7 @@ int fixture_setup_dir(void **state)
 {
     struct fixture *f = mem_zalloc(sizeof(*f));
 
-    strcpy(f->dir, "/tmp/pailfs-db-XXXXXX");
+    (void)stpcpy(f->dir, "/tmp/pailfs-db-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     *state = f;
     return 0;

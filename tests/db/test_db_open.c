@@ -72,10 +72,10 @@ static void test_not_a_directory(void **state)
     char dir[sizeof(f->dir)];
 
     file_write(f, "file", 0, "x", 1);
-    strcpy(dir, f->dir);
+    (void)stpcpy(dir, f->dir);
     (void)snprintf(f->dir, sizeof(f->dir), "%s/file", dir);
     fixture_open_fails(f, -ENOTDIR, "cannot be made");
-    strcpy(f->dir, dir);
+    (void)stpcpy(f->dir, dir);
 }
 
 static void test_in_use(void **state)

@@ -34,9 +34,11 @@ static void assert_inode_same(const struct db_inode *a, const struct db_inode *b
     assert_memory_equal(a->verf, b->verf, DB_VERF_SIZE);
     assert_str_same(a->base_key, b->base_key);
     assert_str_same(a->base_etag, b->base_etag);
-    assert_str_same(a->target, b->target);    assert_str_same(a->extra_meta, b->extra_meta);
+    assert_str_same(a->target, b->target);
+    assert_str_same(a->extra_meta, b->extra_meta);
     assert_str_same(a->flight_key, b->flight_key);
-    assert_int_equal(a->flight_size, b->flight_size);    assert_int_equal(a->flight_mtime_ns, b->flight_mtime_ns);
+    assert_int_equal(a->flight_size, b->flight_size);
+    assert_int_equal(a->flight_mtime_ns, b->flight_mtime_ns);
     assert_int_equal(a->flight_len, b->flight_len);
 }
 
@@ -81,9 +83,11 @@ static void test_inode(void **state)
         .base_size = UINT64_MAX,
         .base_len = UINT64_C(0x80) << 48,
         .verf = {1, 2, 0, 4, 5, 6, 7, 8},
-        .target = (char *)"",        .extra_meta = (char *)"x=1\ny=2\n",
+        .target = (char *)"",
+        .extra_meta = (char *)"x=1\ny=2\n",
         .flight_key = (char *)"where/it/goes",
-        .flight_size = UINT64_C(1) << 40,        .flight_mtime_ns = -5,
+        .flight_size = UINT64_C(1) << 40,
+        .flight_mtime_ns = -5,
         .flight_len = 77,
     };
     struct db_inode plain = {.id = 78, .size = 255, .change = 256, .parent = 65535};
@@ -188,7 +192,7 @@ static bool see_dirent(void *ctx, const struct db_dirent *dirent, const struct d
         db_inode_clear(&again);
     }
     seen->ids[seen->count++] = dirent->id;
-    strcpy(seen->last, dirent->name);
+    (void)stpcpy(seen->last, dirent->name);
     return seen->count != seen->stop_at;
 }
 
@@ -305,7 +309,7 @@ static uint32_t range_count(struct fixture *f, const char *lo, const char *hi, c
     struct seen seen = {0};
 
     assert_int_equal(db_range_dirents(f->db, 20, lo, hi, see_dirent, &seen), 0);
-    strcpy(ret_last, seen.last);
+    (void)stpcpy(ret_last, seen.last);
     return seen.count;
 }
 

@@ -285,7 +285,7 @@ static int small_disk(const char *dir)
     if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
         mount("tmpfs", dir, "tmpfs", 0, "size=4m,mode=700"))
         return 77;
-    strcpy(f.dir, dir);
+    (void)stpcpy(f.dir, dir);
     fixture_reopen(&f);
     fixture_wait(&f, submit_number(f.db, "n", 1));
     (void)snprintf(filler, sizeof(filler), "%s/filler", dir);

@@ -94,7 +94,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     memset(&fault, 0, sizeof(fault));
-    strcpy(f->dir, "/tmp/pailfs-stage-XXXXXX");
+    (void)stpcpy(f->dir, "/tmp/pailfs-stage-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     fixture_open(f, UINT64_C(1) << 40);
     assert_int_equal(stage_recovered(f->stage), 0);
