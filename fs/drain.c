@@ -301,6 +301,21 @@ static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch)
     return give_up;
 }
 
+/* An upload that began before the rename is still writing into the old place: what it leaves there
+ * must be seen. No new one begins, for the place is reserved. */
+static bool drain_flights(struct fs_volume *vol, const char *prefix)
+{
+    const struct inode *ino, *next;
+    bool found = false;
+
+    vol_lock(vol);
+    HASH_ITER (hh_flight, vol->flights, ino, next) {
+        found = found || strncmp(ino->flight_key, prefix, strlen(prefix)) == 0;
+    }
+    vol_unlock(vol);
+    return found;
+}
+
 /* One pass over one redirect: a look, and if something lies there a walk that gives all of it its
  * key in so many words and sends it on its way. After that nobody needs the redirect, whether or
  * not the objects have gone already; to wait for that could be for ever, when what is to go waits
@@ -309,8 +324,10 @@ static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch)
 static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
 {
     size_t strays = 0;
-    int err = drain_look(d->vol, prefix, false, &strays);
+    int err = drain_flights(d->vol, prefix) ? -EAGAIN : 0;
 
+    if (!err)
+        err = drain_look(d->vol, prefix, false, &strays);
     if (!err && strays > 0) {
         d->start_ns = clock_mono_ns();
         err = drain_walk(d, id);
