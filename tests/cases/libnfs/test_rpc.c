@@ -324,6 +324,8 @@ static void check_closes(struct rig *rig, const void *data, size_t len)
 
 static void streams_that_make_no_sense(void **state)
 {
+    static const char http[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    static const char http[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct rig *rig = *state;
     uint8_t *big = calloc(1, 1 << 20);
     struct bytes call = getattr_call(rig);
@@ -340,7 +342,7 @@ static void streams_that_make_no_sense(void **state)
     for (uint32_t i = 0; i < 1 << 18; i += 5) /* a record of very many fragments */
         put_mark(big + i, false, 1);
     check_closes(rig, big, 1 << 18);
-    check_closes(rig, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37);
+    check_closes(rig, http, sizeof(http) - 1);
     put_mark(record, true, (uint32_t)call.len);
     memcpy(record + 4, call.data, call.len);
     record[4 + AT_TYPE + 3] = 1; /* a reply */

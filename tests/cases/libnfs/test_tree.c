@@ -126,12 +126,12 @@ static void do_make(struct tree *t, enum kind kind)
 {
     int dir = pick_dir(t), i = free_item(t);
     struct conn *c = t->rig->conn;
-    struct item *item = &t->items[i];
+    struct item *item = i < 0 ? NULL : &t->items[i];
     struct node node;
     sattr3 set = attr_mode(kind == DIRECTORY ? 0755 : 0644);
     nfsstat3 status;
 
-    if (i < 0)
+    if (!item)
         return;
     pick_name(t, item->name);
     bool there = child(t, dir, item->name) >= 0;
@@ -159,9 +159,9 @@ static void do_rewrite(struct tree *t)
 {
     int i = pick_item(t);
     sattr3 size = attr_size(0);
-    struct item *item = &t->items[i];
+    struct item *item = i < 0 ? NULL : &t->items[i];
 
-    if (i < 0 || item->kind != PLAIN)
+    if (!item || item->kind != PLAIN)
         return;
     TRACE(t, "rewrite %s", path_of(t, i));
     (void)snprintf(item->text, sizeof(item->text), "rewritten in step %u", t->step);
@@ -173,9 +173,9 @@ static void do_rewrite(struct tree *t)
 static void do_remove(struct tree *t)
 {
     int i = pick_item(t);
-    struct item *item = &t->items[i];
+    struct item *item = i < 0 ? NULL : &t->items[i];
 
-    if (i < 0)
+    if (!item)
         return;
     TRACE(t, "remove %d %s", item->kind, path_of(t, i));
     const struct fh *dir = &t->items[item->parent].fh;
