@@ -69,8 +69,6 @@ static bool data_matches(const struct fs_data *data, unsigned version, uint64_t 
     for (uint32_t i = 0; i < data->count; i++) {
         if (data->iov[i].iov_len == 0)
             continue;
-        if (data->iov[i].iov_len == 0)
-            continue;
         if (at + data->iov[i].iov_len > len ||
             memcmp(data->iov[i].iov_base, want + at, data->iov[i].iov_len) != 0)
             return false;

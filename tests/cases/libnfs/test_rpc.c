@@ -325,7 +325,6 @@ static void check_closes(struct rig *rig, const void *data, size_t len)
 static void streams_that_make_no_sense(void **state)
 {
     static const char http[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    static const char http[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct rig *rig = *state;
     uint8_t *big = calloc(1, 1 << 20);
     struct bytes call = getattr_call(rig);
