@@ -34,7 +34,7 @@ def make_tree(top, rng, count=2100):
             f.write(rng.randbytes(size))
         if i % 40 == 0:
             os.chmod(path, 0o755)
-        os.utime(path, ns=(10 ** 18 + i, 10 ** 18 + i * 1000003))
+        os.utime(path, (10 ** 9, 10 ** 9 + i))  # whole seconds: not every hostfs keeps more
 
 
 def make_repo(top, rng):
