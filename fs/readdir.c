@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-enum { READDIR_CHUNK = 512, READDIR_DOT = 1, READDIR_DOTDOT = 2 };
+enum { READDIR_FIRST = 64, READDIR_CHUNK = 512, READDIR_DOT = 1, READDIR_DOTDOT = 2 };
 
 struct readdir_row {
     struct db_dirent dirent;
@@ -26,7 +26,8 @@ struct readdir {
     struct fs_node *dir_node;
     struct readdir_row *rows;
     size_t row_count;
-    bool fresh; /* the listing was fresh once in this request */
+    uint32_t chunk; /* rows to read next: few at first, since nobody says how many fit the reply */
+    bool fresh;     /* the listing was fresh once in this request */
 };
 
 static bool readdir_row(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode)
@@ -37,7 +38,7 @@ static bool readdir_row(void *ctx, const struct db_dirent *dirent, const struct 
     row->dirent = *dirent;
     row->inode = *inode; /* the numbers; the strings are not used */
     row->inode.target = mem_strdup(inode->target);
-    return rd->row_count < READDIR_CHUNK;
+    return rd->row_count < rd->chunk;
 }
 
 static void readdir_clear(struct readdir *rd)
@@ -141,7 +142,7 @@ static int readdir_chunk(struct fs_volume *vol, struct fs_req *req, struct readd
     readdir_clear(rd);
     inode_pin(vol, dir);
     vol_unlock(vol);
-    int err = db_list_dirents(vol->fs->db, rd->dir, rd->cookie, READDIR_CHUNK, readdir_row, rd);
+    int err = db_list_dirents(vol->fs->db, rd->dir, rd->cookie, rd->chunk, readdir_row, rd);
     vol_lock(vol);
     inode_unpin(vol, dir);
     if (err)
@@ -151,7 +152,10 @@ static int readdir_chunk(struct fs_volume *vol, struct fs_req *req, struct readd
             return 0;
         rd->cookie = rd->rows[i].dirent.id;
     }
-    if (rd->row_count == READDIR_CHUNK)
+    bool more = rd->row_count == rd->chunk;
+    if (rd->chunk < READDIR_CHUNK)
+        rd->chunk *= 2;
+    if (more)
         return -ERESTART;
     /* The rows are used up. While a directory is listed for the first time, more may come. */
     if (!dir->scan || !dir->scan->streaming) {
@@ -203,7 +207,8 @@ int fs_readdir(struct fs_volume *vol, struct fs_req *req, uint64_t dir, uint64_t
                          .emit = emit,
                          .ctx = ctx,
                          .ret_eof = &eof,
-                         .dir_node = dir_node};
+                         .dir_node = dir_node,
+                         .chunk = READDIR_FIRST};
 
     dir_node->attr_valid = false;
     if (!(req->flags & FS_NOWAIT))
