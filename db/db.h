@@ -151,6 +151,20 @@ uint64_t db_durable(struct db *db);
 /* Waits until seq is durable or the deadline (monotonic ns). 0 or -EAGAIN. */
 int db_wait(struct db *db, uint64_t seq, int64_t deadline_ns);
 
+/*
+ * How the writer is doing. What was submitted stays in memory until the disk takes it; a caller
+ * that looks here before it changes anything keeps that within bounds.
+ * 0: all is well. The negative errno of the disk, while it refuses; -EAGAIN while more than
+ * DB_QUEUE_BYTES_MAX wait although it does not. Lock-free. ret may be NULL.
+ */
+enum { DB_QUEUE_BYTES_MAX = 64 << 20 };
+struct db_health {
+    int err;               /* of the disk: 0, or negative errno */
+    int64_t since_ns;      /* wall clock: when it began to refuse; 0 if it does not */
+    uint64_t queued_bytes; /* submitted and not durable */
+};
+int db_health(struct db *db, struct db_health *ret);
+
 /* fn(ctx, seq) runs on the writer thread each time db_durable() has grown. Must be set before the
  * first submission that matters to it, and not block. */
 void db_on_durable(struct db *db, void (*fn)(void *ctx, uint64_t seq), void *ctx);

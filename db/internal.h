@@ -131,6 +131,9 @@ struct db {
     _Atomic uint64_t id_next;  /* not given out yet */
     _Atomic uint64_t id_limit; /* ids below are reserved in the database */
     _Atomic bool id_wanted;    /* the writer has been asked to reserve more */
+    _Atomic uint64_t queued_bytes;
+    _Atomic int disk_err; /* of the last attempt; 0 = it went well */
+    _Atomic int64_t disk_err_ns;
 
     pthread_t writer_thread;
     struct db_writer writer;

@@ -171,11 +171,15 @@ static bool writer_write(struct db *db, const struct db_txn_list *group, uint64_
     for (;;) {
         int rc = writer_commit(db, group, ret_id_limit);
         if (rc == SQLITE_OK) {
+            atomic_store(&db->disk_err, 0);
             if (failed)
                 log_event(LOG_INFO, "db_write_recovered", "path=%s", LOG_Q(db->path));
             return true;
         }
+        if (!failed)
+            atomic_store(&db->disk_err_ns, clock_wall_ns());
         failed = true;
+        atomic_store(&db->disk_err, db_sqlite_errno(db->writer.sql, rc));
         log_event(LOG_ERROR, "db_write_failed", "path=%s err=%s code=%d retry_ms=%" PRId64,
                   LOG_Q(db->path), LOG_Q(sqlite3_errstr(rc)), rc, last ? 0 : delay_ms);
         if (last)
@@ -185,12 +189,18 @@ static bool writer_write(struct db *db, const struct db_txn_list *group, uint64_
     }
 }
 
-static void writer_free(struct db_txn_list *group)
+static uint64_t writer_bytes(const struct db_txn *txn)
+{
+    return sizeof(*txn) + txn->cap;
+}
+
+static void writer_free(struct db *db, struct db_txn_list *group)
 {
     struct db_txn *txn;
 
     while ((txn = STAILQ_FIRST(group))) {
         STAILQ_REMOVE_HEAD(group, next);
+        atomic_fetch_sub(&db->queued_bytes, writer_bytes(txn));
         db_txn_free(txn);
     }
 }
@@ -200,8 +210,8 @@ static void writer_give_up(struct db *db, struct db_txn_list *group)
     LOCK_SCOPE(&db->lock);
     log_event(LOG_ERROR, "db_lost", "path=%s transactions=%" PRIu64, LOG_Q(db->path),
               db->submitted - atomic_load(&db->durable));
-    writer_free(group);
-    writer_free(&db->queue);
+    writer_free(db, group);
+    writer_free(db, &db->queue);
 }
 
 void *db_writer_main(void *arg)
@@ -219,7 +229,7 @@ void *db_writer_main(void *arg)
             break;
         }
         writer_announce(db, seq, id_limit);
-        writer_free(&group);
+        writer_free(db, &group);
         if (writer->wal_pages - writer->wal_pages_attempted >= WAL_PAGES_BUSY)
             writer_checkpoint(writer, writer->wal_pages >= WAL_PAGES_MUCH
                                           ? SQLITE_CHECKPOINT_RESTART
@@ -234,6 +244,7 @@ uint64_t db_submit(struct db *db, struct db_txn *txn)
     assert(txn->db == db && !db->stop);
     uint64_t seq = ++db->submitted;
     txn->seq = seq;
+    atomic_fetch_add(&db->queued_bytes, writer_bytes(txn));
     if (STAILQ_EMPTY(&db->queue))
         (void)pthread_cond_signal(&db->work);
     STAILQ_INSERT_TAIL(&db->queue, txn, next);
@@ -243,6 +254,18 @@ uint64_t db_submit(struct db *db, struct db_txn *txn)
 uint64_t db_durable(struct db *db)
 {
     return atomic_load(&db->durable);
+}
+
+int db_health(struct db *db, struct db_health *ret)
+{
+    int err = atomic_load(&db->disk_err);
+    uint64_t queued = atomic_load(&db->queued_bytes);
+
+    if (ret)
+        *ret = (struct db_health){.err = err,
+                                  .since_ns = err ? atomic_load(&db->disk_err_ns) : 0,
+                                  .queued_bytes = queued};
+    return err ? err : queued > DB_QUEUE_BYTES_MAX ? -EAGAIN : 0;
 }
 
 int db_wait(struct db *db, uint64_t seq, int64_t deadline_ns)

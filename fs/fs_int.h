@@ -163,9 +163,13 @@ struct inode {
                         upload begins, until its outcome is. On volume->flights while it runs */
     uint64_t flight_size; /* how to tell that upload's object */
     int64_t flight_mtime_ns;
-    uint64_t flight_len;   /* bytes of it that still count: truncation lowers it */
-    bool flight_live;      /* announced by an upload of this run that has not ended */
-    uint64_t meta_version; /* counts changes of attributes that go into metadata */
+    uint64_t flight_len;                /* bytes of it that still count: truncation lowers it */
+    bool flight_live;                   /* announced by an upload of this run that has not ended */
+    uint64_t meta_version;              /* counts changes of attributes that go into metadata */
+    uint64_t upload_total, upload_done; /* bytes of the upload that runs; 0 if none does */
+    int last_err;                       /* why its last upload failed; 0 after one that did not */
+    int64_t last_err_ns;                /* when, wall clock */
+    char *last_err_text;                /* what the store said; NULL if nothing */
 };
 
 struct negative { /* a name that is known not to be there */

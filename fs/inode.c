@@ -352,6 +352,7 @@ static void inode_free(struct fs_volume *vol, struct inode *ino)
     free(ino->extra_meta);
     free(ino->target_key);
     free(ino->flight_key);
+    free(ino->last_err_text);
     free(ino);
 }
 

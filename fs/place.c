@@ -59,6 +59,8 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     meta_encode(ino, &p->meta);
     place_precondition(vol, p, ino);
     ino->flight_len = UINT64_MAX;
+    ino->upload_total = p->size;
+    ino->upload_done = 0;
     HASH_ADD_KEYPTR(hh_flight, vol->flights, ino->flight_key, strlen(ino->flight_key), ino);
     return 0;
 }
@@ -147,6 +149,15 @@ static void place_rebase(struct fs_volume *vol, struct inode *ino, const struct 
         ino->flags &= ~(uint32_t)INODE_PLACE;
 }
 
+/* For whoever asks how it is getting on. Lock held. */
+static void place_note_error(struct inode *ino, int err, const char *text)
+{
+    free(ino->last_err_text);
+    ino->last_err_text = err && text[0] ? mem_strdup(text) : NULL;
+    ino->last_err = err;
+    ino->last_err_ns = err ? clock_wall_ns() : 0;
+}
+
 static void place_succeeded(struct fs_volume *vol, struct inode *ino, const struct place *p,
                             struct change *c)
 {
@@ -177,6 +188,7 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
     ino->checked_ns = clock_mono_ns();
     ino->tries = 0;
     ino->sticky_err = 0;
+    place_note_error(ino, 0, "");
     flight_forget(ino);
     ino->dirty_since_ns = ino->checked_ns;
     change_row(c, ino);
@@ -201,6 +213,7 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
         clock_mono_ns() + (wait_s < PLACE_RETRY_MAX_S ? wait_s : PLACE_RETRY_MAX_S) * CLOCK_S;
     if (err != -EAGAIN)
         ino->sticky_err = err;
+    place_note_error(ino, err, p->error_text);
     log_event(LOG_WARN, "upload_failed", "key=%s err=%s text=%s tries=%u", LOG_Q(p->target),
               strerrordesc_np(-err), LOG_Q(p->error_text), ino->tries);
 }
@@ -213,6 +226,7 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     HASH_DELETE(hh_flight, vol->flights, ino);
     ino->flags &= ~(uint32_t)INODE_UPLOADING;
     ino->flight_live = false;
+    ino->upload_total = ino->upload_done = 0;
     key_touch(vol, p->target);
     change_begin(&c, vol);
     if (ino->flags & INODE_GONE) {
@@ -290,6 +304,7 @@ void place_run(struct fs_volume *vol, struct inode *ino)
         } else {
             ino->tries++;
             ino->due_ns = clock_mono_ns() + CLOCK_S;
+            place_note_error(ino, err, "");
         }
         if (err == -ENAMETOOLONG)
             ino->sticky_err = err;

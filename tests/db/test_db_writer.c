@@ -237,12 +237,47 @@ static void test_readers(void **state)
 
 /* --- a disk that is full --- */
 
+/* The queue gives its bytes back just after the announcement. */
+static void queue_empties(struct db *db)
+{
+    int64_t end = clock_mono_ns() + 20 * CLOCK_S;
+    struct db_health health;
+
+    while (db_health(db, &health) != 0 || health.queued_bytes > 0) {
+        assert_true(clock_mono_ns() < end);
+        (void)usleep(1000);
+    }
+    assert_int_equal(health.since_ns, 0);
+}
+
+/* More is waiting than should, though the disk is only slow: said as well. */
+static void test_queue_limit(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seq = 0;
+
+    assert_int_equal(db_health(f->db, NULL), 0);
+    (void)pthread_mutex_lock(&f->db->lock); /* the writer cannot take what is queued */
+    atomic_fetch_add(&f->db->queued_bytes, DB_QUEUE_BYTES_MAX);
+    assert_int_equal(db_health(f->db, NULL), 0);
+    atomic_fetch_add(&f->db->queued_bytes, 1);
+    assert_int_equal(db_health(f->db, NULL), -EAGAIN);
+    atomic_fetch_sub(&f->db->queued_bytes, DB_QUEUE_BYTES_MAX + 1);
+    (void)pthread_mutex_unlock(&f->db->lock);
+    for (uint64_t n = 1; n <= 100; n++)
+        seq = submit_number(f->db, "n", n);
+    fixture_wait(f, seq);
+    queue_empties(f->db);
+}
+
 /* Writes until the limit of file sizes is met; what was submitted must be there when it is lifted.
  */
 static void full_disk(struct fixture *f)
 {
     struct rlimit limit = {1 << 20, RLIM_INFINITY};
     uint64_t seq = 0, durable;
+    int64_t begun_ns = clock_wall_ns();
+    struct db_health health;
     char value[1000];
 
     memset(value, 'v', sizeof(value));
@@ -259,10 +294,16 @@ static void full_disk(struct fixture *f)
     durable = db_durable(f->db);
     assert_true(durable < seq);
     assert_int_equal(get_number(f->db, "begun"), 1); /* reading goes on */
+    int err = db_health(f->db, &health);
+    assert_true(err < 0 && err != -EAGAIN);
+    assert_int_equal(health.err, err);
+    assert_true(health.since_ns >= begun_ns && health.since_ns <= clock_wall_ns());
+    assert_true(health.queued_bytes >= (seq - durable) * sizeof(value));
 
     limit.rlim_cur = RLIM_INFINITY;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     fixture_wait(f, seq);
+    queue_empties(f->db);
     assert_int_equal(db_meta_get(f->db, "value0", value, sizeof(value)), 1000);
     assert_int_equal(db_meta_get(f->db, "value2999", value, sizeof(value)), 1000);
 }
@@ -455,6 +496,7 @@ int main(void)
         TEST(test_ids),
         TEST(test_readers),
         TEST(test_full_disk),
+        TEST(test_queue_limit),
         TEST(test_close_on_full_disk),
         cmocka_unit_test_setup_teardown(test_small_disk, fixture_setup_dir, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_kill, fixture_setup_dir, fixture_teardown),
