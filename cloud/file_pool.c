@@ -40,6 +40,12 @@ static void pool_run(struct file_store *fs, struct store_req *req)
         req->err = file_fail(req, -EAGAIN, "still queued at its deadline");
     else
         req->err = file_run(fs, req);
+    /* What the disk says, as far as it is about the disk. */
+    if (req->err == -EIO || req->err == -ENOSPC || req->err == -EACCES || req->err == -EROFS ||
+        req->err == -EAGAIN)
+        store_health_failed(&fs->base, req->error_text);
+    else
+        store_health_ok(&fs->base);
     req->done(req); /* it is the caller's again from here on */
 }
 

@@ -309,6 +309,16 @@ static void call_explain(struct s3_call *call)
                        call->error.message);
 }
 
+/* An answer about an object is one, whatever it says. */
+static void call_note_health(struct s3_call *call, struct s3_judgement judgement)
+{
+    if (judgement.verdict == S3_RETRY || judgement.verdict == S3_NONSENSE ||
+        judgement.err == -EACCES)
+        store_health_failed(&call->s3->store, call->why);
+    else
+        store_health_ok(&call->s3->store);
+}
+
 static void call_http_done(struct http_request *http)
 {
     struct s3_call *call = http->ctx;
@@ -317,10 +327,12 @@ static void call_http_done(struct http_request *http)
     call->attempts++;
     call->ambiguous |= http->resent;
     if (judgement.err == 0) {
+        store_health_ok(&call->s3->store);
         call_end(call, 0);
         return;
     }
     call_explain(call);
+    call_note_health(call, judgement);
     /* A refusal says that nothing was done. No answer, or trouble inside the store, says nothing.
      */
     if (http->err ? http->maybe_sent : http->status < 300 || http->status >= 500)

@@ -166,10 +166,19 @@ struct store_ops {
     void (*close)(struct store *store); /* no request may be out; frees */
 };
 
+/* How the store has been answering, try by try: retries that go on inside a request show here long
+ * before the request ends. All zero is a good start. */
+struct store_health_state {
+    _Atomic uint64_t failures;
+    _Atomic int64_t failing_since_ns; /* wall clock; 0: the last try was answered */
+    char text[STORE_ERROR_MAX];       /* under a lock of health.c */
+};
+
 /* The head of every store. */
 struct store {
     const struct store_ops *ops;
     char *url; /* normalised; names the data in logs and in the state directory's identity */
+    struct store_health_state health;
 };
 
 struct store_config {
@@ -207,3 +216,13 @@ int store_call(struct store *store, struct store_req *req);
 
 void store_get_caps(struct store *store, struct store_caps *ret);
 void store_get_space(struct store *store, uint64_t *ret_total, uint64_t *ret_free);
+
+struct store_health {
+    uint64_t failures;          /* tries that failed, since the start */
+    int64_t failing_since_ns;   /* wall clock; 0: the last try was answered */
+    char text[STORE_ERROR_MAX]; /* what the last one that failed said */
+};
+void store_get_health(struct store *store, struct store_health *ret);
+/* For stores: a try was answered (even if by "no such object"); or not, or refused. Any thread. */
+void store_health_ok(struct store *store);
+void store_health_failed(struct store *store, const char *text);

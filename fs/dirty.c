@@ -83,6 +83,7 @@ void dirty_update(struct fs_volume *vol, struct inode *ino, int64_t delay_ns)
         if (!(ino->flags & INODE_ON_DIRTY))
             return;
         dirty_untarget(vol, ino);
+        walk_left_dirty(vol, ino);
         TAILQ_REMOVE(&vol->dirty, ino, dirty);
         ino->flags &= ~(uint32_t)INODE_ON_DIRTY;
         inode_used(vol, ino);

@@ -46,6 +46,7 @@ static struct intent *intent_add(struct fs_volume *vol, uint64_t id, uint64_t di
 static void intent_free(struct fs_volume *vol, struct intent *intent)
 {
     HASH_DELETE(hh, vol->intents, intent);
+    walk_left_intent(vol, intent);
     TAILQ_REMOVE(&vol->intent_list, intent, link);
     free(intent->key);
     free(intent->etag);
@@ -215,17 +216,19 @@ static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const s
             intent->again = false;
             intent->due_ns = now;
         } else if (!err || err == -ENOENT) {
+            status_deleted(vol, 1);
             intent_drop(vol, &c, intent);
         } else if (err == -ESTALE) {
-            vol->conflicts++;
             log_event(LOG_WARN, "delete_conflict", "key=%s note=\"changed by others, left alone\"",
                       LOG_Q(intent->key));
+            status_conflict(vol, intent->key, NULL);
             intent_drop(vol, &c, intent);
         } else {
             int64_t wait_s = INT64_C(1) << (intent->tries < 6 ? intent->tries : 6);
             intent->tries++;
             intent->due_ns =
                 now + (wait_s < INTENT_RETRY_MAX_S ? wait_s : INTENT_RETRY_MAX_S) * CLOCK_S;
+            status_failed(vol, "delete", intent->key, err, r->error_text);
             if (i == 0)
                 log_event(LOG_WARN, "delete_failed", "key=%s err=%s text=%s", LOG_Q(intent->key),
                           strerrordesc_np(-err), LOG_Q(r->error_text));

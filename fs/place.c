@@ -59,6 +59,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     meta_encode(ino, &p->meta);
     place_precondition(vol, p, ino);
     ino->flight_len = UINT64_MAX;
+    p->frozen_ns = clock_mono_ns();
     ino->upload_total = p->size;
     ino->upload_done = 0;
     HASH_ADD_KEYPTR(hh_flight, vol->flights, ino->flight_key, strlen(ino->flight_key), ino);
@@ -190,7 +191,8 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
     ino->sticky_err = 0;
     place_note_error(ino, 0, "");
     flight_forget(ino);
-    ino->dirty_since_ns = ino->checked_ns;
+    ino->dirty_since_ns = p->frozen_ns; /* if it is dirty still, by what was done meanwhile */
+    status_uploaded(vol, p->content ? p->size : 0);
     change_row(c, ino);
 }
 
@@ -214,6 +216,7 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
     if (err != -EAGAIN)
         ino->sticky_err = err;
     place_note_error(ino, err, p->error_text);
+    status_failed(vol, "upload", p->target, err, p->error_text);
     log_event(LOG_WARN, "upload_failed", "key=%s err=%s text=%s tries=%u", LOG_Q(p->target),
               strerrordesc_np(-err), LOG_Q(p->error_text), ino->tries);
 }
@@ -305,6 +308,8 @@ void place_run(struct fs_volume *vol, struct inode *ino)
             ino->tries++;
             ino->due_ns = clock_mono_ns() + CLOCK_S;
             place_note_error(ino, err, "");
+            if (!(ino->flags & INODE_GONE) && ino->target_key)
+                status_failed(vol, "upload", ino->target_key, err, "");
         }
         if (err == -ENAMETOOLONG)
             ino->sticky_err = err;

@@ -13,7 +13,7 @@ struct place {
     struct reader_file *base;
     struct extent_snapshot snapshot;
     struct store_meta meta;
-    int64_t mtime_ns;
+    int64_t mtime_ns, frozen_ns;
     bool content;       /* else the base is the content */
     char *if_match;     /* or */
     bool if_none_match; /* precondition on target */

@@ -20,6 +20,7 @@ static struct fs_volume *volume_new(struct fs *fs, const char *url, bool read_on
     vol->url = mem_strdup(url);
     vol->read_only = read_only;
     (void)pthread_mutex_init(&vol->lock, NULL);
+    (void)pthread_mutex_init(&vol->walk_lock, NULL);
     thread_cond_init(&vol->cond);
     TAILQ_INIT(&vol->lru);
     TAILQ_INIT(&vol->dirty);
@@ -295,6 +296,8 @@ void volume_free(struct fs_volume *vol)
         free(grave);
     }
     store_close(vol->store);
+    status_log_clear(&vol->log);
+    (void)pthread_mutex_destroy(&vol->walk_lock);
     (void)pthread_mutex_destroy(&vol->lock);
     (void)pthread_cond_destroy(&vol->cond);
     free(vol->url);
