@@ -58,6 +58,7 @@ static int create_existing(struct fs_volume *vol, struct fs_req *req, struct cre
     }
     inode_node(ino, vol, a->ret);
     req->seq = ino->seq;
+    change_none(vol, req);
     return 0;
 }
 

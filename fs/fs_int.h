@@ -341,6 +341,9 @@ void change_grave(struct change *c, struct extent_graves *bytes);      /* NULL i
 void change_intent(struct change *c, struct intent *intent);
 /* Writes the rows, asks req (may be NULL) for the reply to keep, submits; sets seq everywhere. */
 void change_end(struct change *c, struct fs_req *req);
+/* For an operation that succeeded and had nothing to change: its reply is kept all the same,
+ * because the second time there may be something to change. */
+void change_none(struct fs_volume *vol, struct fs_req *req);
 
 /* --- inode.c: the tables in memory --- */
 

@@ -151,3 +151,13 @@ void change_end(struct change *c, struct fs_req *req)
     if (req)
         req->seq = c->seq;
 }
+
+void change_none(struct fs_volume *vol, struct fs_req *req)
+{
+    struct change c;
+
+    if (!req->journal)
+        return;
+    change_begin(&c, vol);
+    change_end(&c, req);
+}

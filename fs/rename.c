@@ -197,8 +197,10 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     err = rename_names(vol, req, a, &n);
     if (err)
         return err;
-    if (n.src == n.tgt)
+    if (n.src == n.tgt) {
+        change_none(vol, req);
         return 0;
+    }
     err = rename_check(vol, req, a, &n);
     /* An upload that a crash cut off may have replaced the base: know it before it gets a key of
      * its own. */

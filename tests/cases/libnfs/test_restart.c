@@ -1,5 +1,4 @@
-/* What outlives the server: handles, verifiers, acknowledged data, and answers to be given again.
- */
+/* What outlives the server: handles, verifiers, acknowledged data. Answers: test_retransmit.c. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,158 +189,6 @@ static void removed_stays_removed(void **state)
     rig_free(rig);
 }
 
-/* ---- retransmissions ---- */
-
-/* Sends these very bytes and returns the reply's body as a copy. */
-static struct bytes send_again(struct conn *c, const struct bytes *call)
-{
-    struct reply reply;
-    struct bytes copy;
-
-    conn_send(c, call->data, call->len);
-    assert_true(conn_recv(c, &reply));
-    assert_int_equal(reply.stat, MSG_ACCEPTED);
-    assert_int_equal(reply.accept, SUCCESS);
-    copy.len = reply.bytes.len;
-    copy.data = malloc(copy.len);
-    memcpy(copy.data, reply.bytes.data, copy.len);
-    return copy;
-}
-
-/* The call and its first reply. */
-struct sent {
-    struct bytes call, reply;
-};
-
-static void check_again(struct conn *c, const struct sent *sent)
-{
-    struct bytes reply = send_again(c, &sent->call);
-
-    assert_int_equal(reply.len, sent->reply.len);
-    assert_memory_equal(reply.data, sent->reply.data, reply.len);
-    free(reply.data);
-}
-
-static struct sent send_first(struct conn *c, uint32_t proc, zdrproc_t filter, const void *args)
-{
-    struct sent sent;
-
-    sent.call = call_encode(c, ++c->xid, NFS_PROG, 3, proc, filter, args);
-    sent.reply = send_again(c, &sent.call);
-    assert_memory_equal(sent.reply.data + 24, "\0\0\0\0", 4); /* NFS3_OK */
-    return sent;
-}
-
-enum { SENT = 7 };
-
-/* One of each kind that must not be done twice. */
-static void send_all(struct rig *rig, struct sent *sent)
-{
-    struct conn *c = rig->conn;
-    struct node file = make_file(c, &rig->root, "guarded", "text");
-    CREATE3args create = {.where = dirop(&rig->root, "created"), .how = {.mode = GUARDED}};
-    MKDIR3args mkdir = {.where = dirop(&rig->root, "made")};
-    SYMLINK3args symlink = {.where = dirop(&rig->root, "linked")};
-    REMOVE3args remove = {.object = dirop(&rig->root, "to-remove")};
-    RMDIR3args rmdir = {.object = dirop(&rig->root, "to-rmdir")};
-    RENAME3args rename = {.from = dirop(&rig->root, "to-rename"),
-                          .to = dirop(&rig->root, "renamed")};
-    SETATTR3args setattr = {.object = fh_arg(&file.fh), .new_attributes = attr_mode(0600)};
-
-    setattr.guard.check = 1;
-    setattr.guard.sattrguard3_u.obj_ctime = file.attr.ctime;
-    symlink.symlink.symlink_data = (char[]){"target"};
-    (void)make_file(c, &rig->root, "to-remove", "");
-    (void)make_dir(c, &rig->root, "to-rmdir");
-    (void)make_file(c, &rig->root, "to-rename", "");
-    sent[0] = send_first(c, P_CREATE, FILTER(zdr_CREATE3args), &create);
-    sent[1] = send_first(c, P_MKDIR, FILTER(zdr_MKDIR3args), &mkdir);
-    sent[2] = send_first(c, P_SYMLINK, FILTER(zdr_SYMLINK3args), &symlink);
-    sent[3] = send_first(c, P_REMOVE, FILTER(zdr_REMOVE3args), &remove);
-    sent[4] = send_first(c, P_RMDIR, FILTER(zdr_RMDIR3args), &rmdir);
-    sent[5] = send_first(c, P_RENAME, FILTER(zdr_RENAME3args), &rename);
-    sent[6] = send_first(c, P_SETATTR, FILTER(zdr_SETATTR3args), &setattr);
-}
-
-static void retransmissions_get_the_first_reply(void **state)
-{
-    struct rig *rig = started();
-    struct sent sent[SENT];
-    struct conn *other;
-
-    (void)state;
-    send_all(rig, sent);
-    for (int i = 0; i < SENT; i++)
-        check_again(rig->conn, &sent[i]);
-    other = conn_open(rig->server); /* a client that reconnects has another port */
-    for (int i = 0; i < SENT; i++)
-        check_again(other, &sent[i]);
-    conn_close(other);
-    /* Nothing was done twice: what has come since is untouched. */
-    (void)make_file(rig->conn, &rig->root, "to-remove", "new");
-    check_again(rig->conn, &sent[3]);
-    (void)find(rig->conn, &rig->root, "to-remove");
-    for (int i = 0; i < 2; i++) {
-        rig_restart(rig, both[1 - i]);
-        for (int k = 0; k < SENT; k++)
-            check_again(rig->conn, &sent[k]);
-        (void)find(rig->conn, &rig->root, "to-remove");
-    }
-    for (int i = 0; i < SENT; i++) {
-        free(sent[i].call.data);
-        free(sent[i].reply.data);
-    }
-    rig_free(rig);
-}
-
-static void same_xid_of_another_request_is_another(void **state)
-{
-    struct rig *rig = started();
-    struct fh *root = &rig->root;
-    struct conn *c = rig->conn;
-
-    (void)state;
-    (void)make_file(c, root, "a", "");
-    (void)make_file(c, root, "b", "");
-    assert_ok(v3_remove(c, root, "a", NULL));
-    c->xid--; /* used again for another name */
-    assert_ok(v3_remove(c, root, "b", NULL));
-    assert_status(v3_lookup(c, root, "b", NULL), NFS3ERR_NOENT);
-    c->xid--;
-    assert_status(v3_lookup(c, root, "a", NULL), NFS3ERR_NOENT);
-    c->xid--; /* for another procedure */
-    (void)make_dir(c, root, "a");
-    rig_free(rig);
-}
-
-/* The same REMOVE several times at once on two connections. The server may see them in any order
- * and answers the newest: there is a reply, and whichever comes is OK. */
-static void duplicates_under_way_are_one(void **state)
-{
-    struct rig *rig = started();
-    REMOVE3args args = {.object = dirop(&rig->root, "f")};
-
-    (void)state;
-    for (int round = 0; round < 50; round++) {
-        struct conn *two[2] = {conn_open(rig->server), conn_open(rig->server)};
-        struct bytes call = call_encode(two[0], 0x7000000 + (uint32_t)round, NFS_PROG, 3, P_REMOVE,
-                                        FILTER(zdr_REMOVE3args), &args);
-        REMOVE3res res = {0};
-        struct reply reply;
-        (void)make_file(rig->conn, &rig->root, "f", "");
-        for (int i = 0; i < 4; i++)
-            conn_send(two[i % 2], call.data, call.len);
-        int which = conn_first(two[0], two[1]);
-        assert_true(conn_recv(two[which], &reply));
-        reply_decode(two[which], &reply, FILTER(zdr_REMOVE3res), &res);
-        assert_ok(res.status);
-        conn_close(two[0]);
-        conn_close(two[1]);
-        free(call.data);
-    }
-    rig_free(rig);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -352,9 +199,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(acknowledged_is_durable),
         cmocka_unit_test(changes_over_a_base_survive),
         cmocka_unit_test(removed_stays_removed),
-        cmocka_unit_test(retransmissions_get_the_first_reply),
-        cmocka_unit_test(same_xid_of_another_request_is_another),
-        cmocka_unit_test(duplicates_under_way_are_one),
     };
 
     rig_init(argc, argv);
