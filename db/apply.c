@@ -18,6 +18,9 @@ const char *const db_op_sql[DB_OP_COUNT] = {
     [DB_OP_DEL_INODE] = "DELETE FROM inode WHERE id = ?1",
     [DB_OP_DEL_INODE_EXTENTS] = "DELETE FROM extent WHERE inode = ?1",
     [DB_OP_DEL_INODE_REDIRECTS] = "DELETE FROM redirect WHERE inode = ?1",
+    [DB_OP_DEL_INODE_PARTS] =
+        "DELETE FROM part WHERE upload IN (SELECT id FROM upload WHERE inode = ?1)",
+    [DB_OP_DEL_INODE_UPLOADS] = "UPDATE upload SET inode = 0 WHERE inode = ?1",
     [DB_OP_PUT_DIRENT] =
         "INSERT OR REPLACE INTO dirent (parent, name, id, inode) VALUES (?1, ?2, ?3, ?4)",
     [DB_OP_DEL_DIRENT] = "DELETE FROM dirent WHERE parent = ?1 AND name = ?2",
@@ -28,6 +31,13 @@ const char *const db_op_sql[DB_OP_COUNT] = {
     [DB_OP_PUT_INTENT] = "INSERT OR REPLACE INTO intent (id, volume, kind, inode, arg, key, etag) "
                          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [DB_OP_DEL_INTENT] = "DELETE FROM intent WHERE id = ?1",
+    [DB_OP_PUT_UPLOAD] =
+        "INSERT OR REPLACE INTO upload (id, volume, inode, key, upload_id, part_size, version, "
+        "mtime, meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [DB_OP_DEL_UPLOAD] = "DELETE FROM upload WHERE id = ?1",
+    [DB_OP_DEL_UPLOAD_PARTS] = "DELETE FROM part WHERE upload = ?1",
+    [DB_OP_PUT_PART] = "INSERT OR REPLACE INTO part (upload, number, len, sign_lo, sign_hi, "
+                       "copied, etag, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DB_OP_PUT_REDIRECT] = "INSERT OR REPLACE INTO redirect (inode, epoch, volume, prefix) "
                            "VALUES (?1, ?2, ?3, ?4)",
     [DB_OP_DEL_REDIRECT] = "DELETE FROM redirect WHERE inode = ?1 AND epoch = ?2",

@@ -24,7 +24,13 @@
 struct db;
 struct db_txn;
 
-enum { DB_NAME_MAX = 255, DB_KEY_MAX = 1024, DB_ETAG_MAX = 128, DB_VERF_SIZE = 8 };
+enum {
+    DB_NAME_MAX = 255,
+    DB_KEY_MAX = 1024,
+    DB_ETAG_MAX = 128,
+    DB_VERF_SIZE = 8,
+    DB_CHECKSUM_MAX = 16
+};
 
 /* inode: one file, directory or symlink. The strings are borrowed when written; when read they are
  * valid until db_inode_clear. */
@@ -73,6 +79,29 @@ struct db_intent {
     uint32_t kind; /* enum of fs/ */
     uint64_t inode, arg;
     char *key, *etag; /* borrowed when written; until the callback returns when read; may be NULL */
+};
+
+/* A multipart upload that was begun in the store and is not over. */
+struct db_upload {
+    uint64_t id;
+    uint32_t volume;
+    uint64_t inode;  /* 0 = nobody wants it any more: it is to be aborted */
+    char *key;       /* borrowed when written; until the callback returns when read */
+    char *upload_id; /* the store's; likewise */
+    uint64_t part_size;
+    uint64_t version; /* of the content that was asked to be put together; 0 = not asked yet */
+    int64_t mtime_ns; /* in the metadata it was begun with, */
+    uint64_t meta;    /* and a hash of all of that metadata */
+};
+
+struct db_part { /* a part that the store has; (upload, number) is the primary key */
+    uint64_t upload;
+    uint32_t number; /* part n begins at (n - 1) * part_size */
+    uint64_t len;
+    uint64_t sign[2]; /* what it was made from */
+    bool copied;      /* by the store, from the base */
+    char etag[DB_ETAG_MAX];
+    char checksum[DB_CHECKSUM_MAX]; /* "" = none */
 };
 
 struct db_redirect {
@@ -124,7 +153,8 @@ struct db_txn *db_txn_new(struct db *db);
 void db_txn_free(struct db_txn *txn); /* one that was not submitted; NULL is fine */
 
 void db_put_inode(struct db_txn *txn, const struct db_inode *row); /* insert or replace by id */
-/* The inode and its extents and redirects. */
+/* The inode and its extents and redirects. An upload of it is one that nobody wants from then on,
+ * and has no parts. */
 void db_del_inode(struct db_txn *txn, uint64_t inode);
 /* Insert or replace by (parent, name). */
 void db_put_dirent(struct db_txn *txn, uint64_t id, uint64_t parent, const char *name,
@@ -135,6 +165,9 @@ void db_del_extent(struct db_txn *txn, uint64_t inode, uint64_t off);
 void db_del_extents(struct db_txn *txn, uint64_t inode, uint64_t version_max); /* version <= max */
 void db_put_intent(struct db_txn *txn, const struct db_intent *row);
 void db_del_intent(struct db_txn *txn, uint64_t id);
+void db_put_upload(struct db_txn *txn, const struct db_upload *row);
+void db_del_upload(struct db_txn *txn, uint64_t id); /* and its parts */
+void db_put_part(struct db_txn *txn, const struct db_part *row);
 void db_put_redirect(struct db_txn *txn, const struct db_redirect *row);
 void db_del_redirect(struct db_txn *txn, uint64_t inode, uint64_t epoch);
 /* Kept in arrival order, by key; the oldest go when there are more than DB_REPLY_MAX. */
@@ -197,6 +230,10 @@ typedef bool db_extent_fn(void *ctx, const struct db_extent *extent);
 int db_each_extent(struct db *db, uint64_t inode, db_extent_fn *fn, void *ctx);
 typedef bool db_intent_fn(void *ctx, const struct db_intent *intent);
 int db_each_intent(struct db *db, uint32_t volume, db_intent_fn *fn, void *ctx); /* in id order */
+typedef bool db_upload_fn(void *ctx, const struct db_upload *upload);
+int db_each_upload(struct db *db, uint32_t volume, db_upload_fn *fn, void *ctx); /* in id order */
+typedef bool db_part_fn(void *ctx, const struct db_part *part);
+int db_each_part(struct db *db, uint64_t upload, db_part_fn *fn, void *ctx); /* in number order */
 typedef bool db_redirect_fn(void *ctx, const struct db_redirect *redirect);
 int db_each_redirect(struct db *db, uint32_t volume, db_redirect_fn *fn, void *ctx);
 typedef bool db_reply_fn(void *ctx, const struct db_reply *reply);

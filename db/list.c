@@ -37,6 +37,8 @@ struct walk {
         db_inode_fn *inode;
         db_extent_fn *extent;
         db_intent_fn *intent;
+        db_upload_fn *upload;
+        db_part_fn *part;
         db_redirect_fn *redirect;
         db_reply_fn *reply;
     } fn;
@@ -309,6 +311,90 @@ int db_each_intent(struct db *db, uint32_t volume, db_intent_fn *fn, void *ctx)
         sizeof(struct db_intent), intent_bind, intent_read, intent_emit, intent_clear, 3};
     struct walk walk = {
         .kind = &kind, .which = DB_READ_INTENTS, .arg = volume, .fn.intent = fn, .fn_ctx = ctx};
+
+    return walk_run(db, &walk, UINT64_MAX);
+}
+
+/* --- uploads and their parts --- */
+
+static void upload_read(const struct walk *walk, sqlite3_stmt *stmt, void *row)
+{
+    struct db_upload *r = row;
+
+    (void)walk;
+    r->id = db_column_u64(stmt, 0);
+    r->volume = (uint32_t)db_column_u64(stmt, 1);
+    r->inode = db_column_u64(stmt, 2);
+    r->key = db_column_strdup(stmt, 3);
+    r->upload_id = db_column_strdup(stmt, 4);
+    r->part_size = db_column_u64(stmt, 5);
+    r->version = db_column_u64(stmt, 6);
+    r->mtime_ns = sqlite3_column_int64(stmt, 7);
+    r->meta = db_column_u64(stmt, 8);
+}
+
+static bool upload_emit(struct walk *walk, const void *row)
+{
+    const struct db_upload *r = row;
+
+    walk->key = r->id;
+    return walk->fn.upload(walk->fn_ctx, r);
+}
+
+static void upload_clear(void *row)
+{
+    struct db_upload *r = row;
+
+    free(r->key);
+    free(r->upload_id);
+}
+
+int db_each_upload(struct db *db, uint32_t volume, db_upload_fn *fn, void *ctx)
+{
+    static const struct walk_kind kind = {
+        sizeof(struct db_upload), intent_bind, upload_read, upload_emit, upload_clear, 3};
+    struct walk walk = {
+        .kind = &kind, .which = DB_READ_UPLOADS, .arg = volume, .fn.upload = fn, .fn_ctx = ctx};
+
+    return walk_run(db, &walk, UINT64_MAX);
+}
+
+static void part_text(sqlite3_stmt *stmt, int column, char *ret, size_t cap)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+    (void)strlcpy(ret, text ? text : "", cap);
+}
+
+static void part_read(const struct walk *walk, sqlite3_stmt *stmt, void *row)
+{
+    struct db_part *r = row;
+
+    (void)walk;
+    r->upload = db_column_u64(stmt, 0);
+    r->number = (uint32_t)db_column_u64(stmt, 1);
+    r->len = db_column_u64(stmt, 2);
+    r->sign[0] = db_column_u64(stmt, 3);
+    r->sign[1] = db_column_u64(stmt, 4);
+    r->copied = db_column_u64(stmt, 5) != 0;
+    part_text(stmt, 6, r->etag, sizeof(r->etag));
+    part_text(stmt, 7, r->checksum, sizeof(r->checksum));
+}
+
+static bool part_emit(struct walk *walk, const void *row)
+{
+    const struct db_part *r = row;
+
+    walk->key = r->number;
+    return walk->fn.part(walk->fn_ctx, r);
+}
+
+int db_each_part(struct db *db, uint64_t upload, db_part_fn *fn, void *ctx)
+{
+    static const struct walk_kind kind = {
+        sizeof(struct db_part), intent_bind, part_read, part_emit, NULL, 3};
+    struct walk walk = {
+        .kind = &kind, .which = DB_READ_PARTS, .arg = upload, .fn.part = fn, .fn_ctx = ctx};
 
     return walk_run(db, &walk, UINT64_MAX);
 }

@@ -41,6 +41,12 @@ const struct db_migration db_migrations[] = {
         "  PRIMARY KEY (inode, epoch)) WITHOUT ROWID;"
         "CREATE TABLE reply (id INTEGER PRIMARY KEY, key BLOB UNIQUE, reply BLOB);"
         "PRAGMA application_id = 1346455884;"},
+    {2, "CREATE TABLE upload (id INTEGER PRIMARY KEY, volume INTEGER, inode INTEGER, key TEXT,"
+        "  upload_id TEXT, part_size INTEGER, version INTEGER, mtime INTEGER, meta INTEGER);"
+        "CREATE INDEX upload_inode ON upload (inode);"
+        "CREATE TABLE part (upload INTEGER, number INTEGER, len INTEGER, sign_lo INTEGER,"
+        "  sign_hi INTEGER, copied INTEGER, etag TEXT, checksum TEXT,"
+        "  PRIMARY KEY (upload, number)) WITHOUT ROWID;"},
 };
 const size_t db_migration_count = sizeof(db_migrations) / sizeof(db_migrations[0]);
 _Static_assert(DB_APPLICATION_ID == 1346455884, "the same number in the first migration");
@@ -123,9 +129,9 @@ int db_schema_check(sqlite3 *sql, int64_t deadline_ns, struct db_error *reterr)
 {
     /* First what only the database knows; the last two are large, and a listing finds them again.
      */
-    static const char *const tables[] = {"meta",   "volume", "intent", "redirect",
-                                         "extent", "reply",  "inode",  "dirent"};
-    enum { TABLES = sizeof(tables) / sizeof(tables[0]), LARGE_FROM = 6 };
+    static const char *const tables[] = {"meta",  "volume", "intent", "redirect", "extent",
+                                         "reply", "upload", "part",   "inode",    "dirent"};
+    enum { TABLES = sizeof(tables) / sizeof(tables[0]), LARGE_FROM = 8 };
     int64_t pages = 0;
     int err = 0;
 

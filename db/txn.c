@@ -130,6 +130,10 @@ void db_del_inode(struct db_txn *txn, uint64_t inode)
     put_u64(txn, inode);
     put_op(txn, DB_OP_DEL_INODE_REDIRECTS);
     put_u64(txn, inode);
+    put_op(txn, DB_OP_DEL_INODE_PARTS);
+    put_u64(txn, inode);
+    put_op(txn, DB_OP_DEL_INODE_UPLOADS);
+    put_u64(txn, inode);
 }
 
 void db_put_dirent(struct db_txn *txn, uint64_t id, uint64_t parent, const char *name,
@@ -191,6 +195,41 @@ void db_del_intent(struct db_txn *txn, uint64_t id)
 {
     put_op(txn, DB_OP_DEL_INTENT);
     put_u64(txn, id);
+}
+
+void db_put_upload(struct db_txn *txn, const struct db_upload *row)
+{
+    put_op(txn, DB_OP_PUT_UPLOAD);
+    put_u64(txn, row->id);
+    put_u64(txn, row->volume);
+    put_u64(txn, row->inode);
+    put_text(txn, row->key);
+    put_text(txn, row->upload_id);
+    put_u64(txn, row->part_size);
+    put_u64(txn, row->version);
+    put_i64(txn, row->mtime_ns);
+    put_u64(txn, row->meta);
+}
+
+void db_del_upload(struct db_txn *txn, uint64_t id)
+{
+    put_op(txn, DB_OP_DEL_UPLOAD);
+    put_u64(txn, id);
+    put_op(txn, DB_OP_DEL_UPLOAD_PARTS);
+    put_u64(txn, id);
+}
+
+void db_put_part(struct db_txn *txn, const struct db_part *row)
+{
+    put_op(txn, DB_OP_PUT_PART);
+    put_u64(txn, row->upload);
+    put_u64(txn, row->number);
+    put_u64(txn, row->len);
+    put_u64(txn, row->sign[0]);
+    put_u64(txn, row->sign[1]);
+    put_u64(txn, row->copied);
+    put_text(txn, row->etag);
+    put_text(txn, row->checksum);
 }
 
 void db_put_redirect(struct db_txn *txn, const struct db_redirect *row)

@@ -129,7 +129,7 @@ static void test_newer_version(void **state)
     fixture_close(f);
     database_exec(f, "PRAGMA user_version = 99");
     fixture_open_fails(f, -EPROTO, "version 99");
-    database_exec(f, "PRAGMA user_version = 1");
+    database_exec(f, "PRAGMA user_version = 2");
     fixture_reopen(f);
 }
 
@@ -302,6 +302,78 @@ static void test_migrations(void **state)
     (void)sqlite3_close(sql);
 }
 
+/* The tables of version 1 as they were, with a file that waits for its upload. */
+static const char version_1[] =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
+    "CREATE TABLE volume (id INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT UNIQUE,"
+    "  root INTEGER);"
+    "CREATE TABLE inode (id INTEGER PRIMARY KEY, volume INTEGER, type INTEGER, flags INTEGER,"
+    "  mode INTEGER, uid INTEGER, gid INTEGER, size INTEGER, atime INTEGER, mtime INTEGER,"
+    "  ctime INTEGER, change INTEGER, parent INTEGER, base_epoch INTEGER, base_key TEXT,"
+    "  base_etag TEXT, base_size INTEGER, base_len INTEGER, verf BLOB, target TEXT,"
+    "  extra_meta TEXT, flight_key TEXT, flight_size INTEGER, flight_len INTEGER,"
+    "  flight_mtime INTEGER);"
+    "CREATE INDEX inode_dirty ON inode (volume) WHERE flags & 7;"
+    "CREATE TABLE dirent (parent INTEGER, name TEXT, id INTEGER, inode INTEGER,"
+    "  PRIMARY KEY (parent, name)) WITHOUT ROWID;"
+    "CREATE INDEX dirent_order ON dirent (parent, id, inode);"
+    "CREATE TABLE extent (inode INTEGER, off INTEGER, len INTEGER, version INTEGER,"
+    "  segment INTEGER, pos INTEGER, PRIMARY KEY (inode, off)) WITHOUT ROWID;"
+    "CREATE TABLE intent (id INTEGER PRIMARY KEY, volume INTEGER, kind INTEGER, inode INTEGER,"
+    "  arg INTEGER, key TEXT, etag TEXT);"
+    "CREATE TABLE redirect (inode INTEGER, epoch INTEGER, volume INTEGER, prefix TEXT,"
+    "  PRIMARY KEY (inode, epoch)) WITHOUT ROWID;"
+    "CREATE TABLE reply (id INTEGER PRIMARY KEY, key BLOB UNIQUE, reply BLOB);"
+    "PRAGMA application_id = 1346455884;"
+    "PRAGMA user_version = 1;"
+    "INSERT INTO volume VALUES (1, 'file:///b', 16);"
+    "INSERT INTO meta VALUES ('id_limit', x'0000100000000000');"
+    "INSERT INTO inode (id, volume, type, flags, size, parent, flight_key) "
+    "  VALUES (40, 1, 1, 1, 99, 16, 'f');"
+    "INSERT INTO dirent VALUES (16, 'f', 41, 40);"
+    "INSERT INTO extent VALUES (40, 0, 99, 7, 1, 0);"
+    "INSERT INTO intent VALUES (42, 1, 1, 0, 0, 'gone', NULL);";
+
+static bool count_upload(void *ctx, const struct db_upload *upload)
+{
+    (void)upload;
+    ++*(int *)ctx;
+    return true;
+}
+
+/* What the first version of the tables had is there, and what came later works. */
+static void test_version_1(void **state)
+{
+    struct fixture *f = *state;
+    struct db_inode inode;
+    struct db_dirent dirent;
+    uint32_t volume;
+    uint64_t root;
+    int uploads = 0;
+
+    database_exec(f, version_1);
+    for (int i = 0; i < 2; i++) {
+        fixture_reopen(f);
+        assert_int_equal(db_get_dirent(f->db, 16, "f", &dirent, &inode), 0);
+        assert_int_equal(inode.id, 40);
+        assert_int_equal(inode.size, 99);
+        assert_string_equal(inode.flight_key, "f");
+        db_inode_clear(&inode);
+        assert_int_equal(db_volume(f->db, "file:///b", &volume, &root), 0);
+        assert_int_equal(root, 16);
+        assert_true(db_next_id(f->db) >= 0x100000);
+    }
+    struct db_txn *txn = db_txn_new(f->db);
+    db_put_upload(
+        txn, &(struct db_upload){
+                 .id = 50, .volume = 1, .inode = 40, .key = (char *)"f", .upload_id = (char *)"u"});
+    db_put_part(txn, &(struct db_part){.upload = 50, .number = 1});
+    db_del_inode(txn, 40);
+    fixture_commit(f, txn);
+    assert_int_equal(db_each_upload(f->db, 1, count_upload, &uploads), 0);
+    assert_int_equal(uploads, 1);
+}
+
 static void test_close_of_nothing(void **state)
 {
     (void)state;
@@ -327,6 +399,7 @@ int main(void)
         TEST(test_read_only_dir),
         TEST(test_full_disk),
         cmocka_unit_test(test_migrations),
+        TEST(test_version_1),
         cmocka_unit_test(test_close_of_nothing),
     };
 

@@ -8,8 +8,9 @@
 static bool may_scan(const char *text)
 {
     return text == db_read_sql[DB_READ_FLAGGED_SLOW] || text == db_read_sql[DB_READ_INTENTS] ||
-           text == db_read_sql[DB_READ_REDIRECTS] || text == db_read_sql[DB_READ_ALL_EXTENTS] ||
-           text == db_read_sql[DB_READ_REPLIES] || text == db_op_sql[DB_OP_TRIM_REPLIES];
+           text == db_read_sql[DB_READ_REDIRECTS] || text == db_read_sql[DB_READ_UPLOADS] ||
+           text == db_read_sql[DB_READ_ALL_EXTENTS] || text == db_read_sql[DB_READ_REPLIES] ||
+           text == db_op_sql[DB_OP_TRIM_REPLIES];
 }
 
 /* Fails for a step that scans, or sorts what it found. */
