@@ -170,6 +170,8 @@ struct db_migration {
 };
 extern const struct db_migration db_migrations[];
 extern const size_t db_migration_count;
+/* The version of a database of ours, 0 for an empty one. -EUCLEAN: somebody else's. */
+int db_schema_ours(sqlite3 *sql, int64_t *ret_version, struct db_error *reterr);
 int db_schema_migrate(sqlite3 *sql, const struct db_migration *migrations, size_t count,
                       struct db_error *reterr);
 /* Looks for damage until the deadline. 0 or -EUCLEAN. */

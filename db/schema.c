@@ -66,13 +66,11 @@ static int migrate_one(sqlite3 *sql, const struct db_migration *migration)
     return rc;
 }
 
-int db_schema_migrate(sqlite3 *sql, const struct db_migration *migrations, size_t count,
-                      struct db_error *reterr)
+int db_schema_ours(sqlite3 *sql, int64_t *ret_version, struct db_error *reterr)
 {
-    int64_t version = 0, application = 0, tables = 0;
-    int newest = migrations[count - 1].version;
+    int64_t application = 0, tables = 0;
 
-    int rc = db_sqlite_int(sql, "PRAGMA user_version", &version);
+    int rc = db_sqlite_int(sql, "PRAGMA user_version", ret_version);
     if (rc == SQLITE_OK)
         rc = db_sqlite_int(sql, "PRAGMA application_id", &application);
     if (rc == SQLITE_OK)
@@ -82,6 +80,18 @@ int db_schema_migrate(sqlite3 *sql, const struct db_migration *migrations, size_
     if (tables > 0 && application != DB_APPLICATION_ID)
         return db_fail(reterr, -EUCLEAN, "database %s was not made by pailfs",
                        sqlite3_db_filename(sql, "main"));
+    return 0;
+}
+
+int db_schema_migrate(sqlite3 *sql, const struct db_migration *migrations, size_t count,
+                      struct db_error *reterr)
+{
+    int64_t version = 0;
+    int newest = migrations[count - 1].version;
+
+    int rc = db_schema_ours(sql, &version, reterr);
+    if (rc)
+        return rc;
     if (version > newest)
         return db_fail(reterr, -EPROTO,
                        "database %s has version %" PRId64
