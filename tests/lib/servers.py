@@ -3,18 +3,23 @@ import os
 import signal
 import subprocess
 
+import inject
 import kit
 
 NFS_PORT = 2049
 
 
 class Pailfs:
-    def __init__(self, case, store, options=(), state="state", export=None, listen="0.0.0.0", squash="none", port=NFS_PORT):
-        if not os.access(kit.BIN, os.X_OK):
-            kit.skip(f"{kit.BIN} is not built")
+    def __init__(self, case, store, options=(), state="state", export=None, listen="0.0.0.0", squash="none", port=NFS_PORT,
+                 faults=None):
+        """faults: inject.Faults, to run the program in which things go wrong."""
+        program = inject.program() if faults else kit.BIN
+        if not os.access(program, os.X_OK):
+            kit.skip(f"{program} is not built")
+        self.faults = faults
         self.case, self.store, self.port = case, store, port
         self.export = export or ("/bucket" if store.name == "file" else "/pail")
-        self.argv = [kit.BIN, "serve", "--state-dir", case.path(state), "--listen", listen, "--allow", "0.0.0.0/0",
+        self.argv = [program, "serve", "--state-dir", case.path(state), "--listen", listen, "--allow", "0.0.0.0/0",
                      "--squash", squash, "--shutdown-timeout", "200s", *store.options, *options, f"{store.url}={self.export}"]
         self.source = f"{kit.HOST}:{self.export}"
         os.makedirs(case.path(state), exist_ok=True)
@@ -23,6 +28,7 @@ class Pailfs:
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         env.update(self.store.env)
+        env.update(self.faults.env if self.faults else {})
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.process = self.case.process("pailfs", self.argv, env)
         self.process.ready(lambda: kit.port_open(kit.HOST, self.port), "listens")
