@@ -8,3 +8,5 @@ enum { COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
 
 int command_serve(int argc, char **argv);
 void command_serve_help(FILE *out);
+int command_check(int argc, char **argv);
+void command_check_help(FILE *out);

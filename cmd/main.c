@@ -17,6 +17,8 @@ static const struct command {
     void (*help)(FILE *out);
 } commands[] = {
     {"serve", "serve buckets and directories over NFSv3", command_serve, command_serve_help},
+    {"check", "inspect the state directory of a pailfs that does not run", command_check,
+     command_check_help},
     {"help", "tell what a command does", command_help, main_help},
     {"version", "print the version", command_version, version_help},
 };

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cmd/parse.h"
 #include "cmd/serve_url.h"
+#include "cmd/store_options.h"
 
 enum { SERVE_LISTEN_MAX = 32, SERVE_NETS_MAX = 1024, SERVE_PORT = 2049 };
 
@@ -18,14 +19,7 @@ enum { SERVE_LISTEN_MAX = 32, SERVE_NETS_MAX = 1024, SERVE_PORT = 2049 };
 
 static int set_state_dir(void *target, const char *value, const char **ret_why)
 {
-    struct serve_options *o = target;
-
-    *ret_why = "expected the path of a directory";
-    if (!*value)
-        return -EINVAL;
-    free(o->state_dir);
-    o->state_dir = mem_strdup(value);
-    return 0;
+    return state_dir_set(&((struct serve_options *)target)->state_dir, value, ret_why);
 }
 
 static int set_listen(void *target, const char *value, const char **ret_why)
@@ -211,77 +205,6 @@ static int set_log_level(void *target, const char *value, const char **ret_why)
     return log_level_parse(value, &((struct serve_options *)target)->log_level);
 }
 
-static int set_text(const char **text, const char *value, const char *what, const char **ret_why)
-{
-    *ret_why = what;
-    if (!*value)
-        return -EINVAL;
-    *text = value;
-    return 0;
-}
-
-static int set_endpoint(void *target, const char *value, const char **ret_why)
-{
-    *ret_why = "expected a URL such as https://s3.example.net:9000";
-    if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
-        return -EINVAL;
-    ((struct serve_options *)target)->store.endpoint = value;
-    return 0;
-}
-
-static int set_region(void *target, const char *value, const char **ret_why)
-{
-    return set_text(&((struct serve_options *)target)->store.region, value,
-                    "expected the name of a region", ret_why);
-}
-
-static int set_profile(void *target, const char *value, const char **ret_why)
-{
-    return set_text(&((struct serve_options *)target)->store.profile, value,
-                    "expected the name of a profile", ret_why);
-}
-
-static int set_ca_file(void *target, const char *value, const char **ret_why)
-{
-    *ret_why = "expected a PEM file that can be read";
-    if (access(value, R_OK))
-        return -EINVAL;
-    ((struct serve_options *)target)->store.ca_file = value;
-    return 0;
-}
-
-static int set_path_style(void *target, const char *value, const char **ret_why)
-{
-    (void)value;
-    (void)ret_why;
-    ((struct serve_options *)target)->store.path_style = true;
-    return 0;
-}
-
-static int set_virtual_style(void *target, const char *value, const char **ret_why)
-{
-    (void)value;
-    (void)ret_why;
-    ((struct serve_options *)target)->store.virtual_style = true;
-    return 0;
-}
-
-static int set_no_verify(void *target, const char *value, const char **ret_why)
-{
-    (void)value;
-    (void)ret_why;
-    ((struct serve_options *)target)->store.no_verify = true;
-    return 0;
-}
-
-static int set_unsigned(void *target, const char *value, const char **ret_why)
-{
-    (void)value;
-    (void)ret_why;
-    ((struct serve_options *)target)->store.unsigned_requests = true;
-    return 0;
-}
-
 static const struct option_def serve_table[] = {
     {"Network", "listen", 'l', "ADDR",
      "listen on this numeric address; may be repeated\n(default: 127.0.0.1 and ::1)", set_listen},
@@ -305,11 +228,7 @@ static const struct option_def serve_table[] = {
     {NULL, "secure", 0, NULL, "requests must come from ports below 1024 (default)", set_secure},
     {NULL, "insecure-ports", 0, NULL, "requests may come from any port", set_insecure_ports},
 
-    {"Keeping", "state-dir", 's', "DIR",
-     "what has to survive a restart (default:\n"
-     "/var/lib/pailfs for root, else\n"
-     "$XDG_STATE_HOME/pailfs or ~/.local/state/pailfs)",
-     set_state_dir},
+    {"Keeping", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
     {NULL, "attr-ttl", 0, "TIME",
      "how long to believe what the store said; 0 asks at\nevery open (default: 60s)", set_attr_ttl},
     {NULL, "commit", 0, "local|store",
@@ -326,16 +245,7 @@ static const struct option_def serve_table[] = {
      "how long to go on uploading after SIGTERM\n(default: 30s)", set_shutdown_timeout},
     {NULL, "log-level", 0, "LEVEL", "error, warn, info or debug (default: info)", set_log_level},
 
-    {"S3", "endpoint", 'e', "URL", "server to talk to (default: AWS)", set_endpoint},
-    {NULL, "region", 0, "NAME", "region (default: environment, profile, or asked for)", set_region},
-    {NULL, "profile", 0, "NAME", "profile in ~/.aws (default: AWS_PROFILE or \"default\")",
-     set_profile},
-    {NULL, "path-style", 0, NULL, "put the bucket's name into the path of requests",
-     set_path_style},
-    {NULL, "virtual-style", 0, NULL, "put the bucket's name into the host name", set_virtual_style},
-    {NULL, "ca-file", 0, "FILE", "certificates to trust, PEM", set_ca_file},
-    {NULL, "no-verify-tls", 0, NULL, "trust any certificate: only for tests", set_no_verify},
-    {NULL, "unsigned", 0, NULL, "send no credentials: for public buckets", set_unsigned},
+    STORE_OPTIONS,
     {NULL, NULL, 0, NULL, NULL, NULL},
 };
 
@@ -356,22 +266,6 @@ static void set_defaults(struct serve_options *o)
         .stage_limit = UINT64_C(10) << 30,
         .log_level = LOG_INFO,
     };
-}
-
-/* The state directory when none was named. NULL: the environment does not say where home is. */
-static char *default_state_dir(void)
-{
-    /* NOLINTBEGIN(concurrency-mt-unsafe): read before any thread starts */
-    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    /* NOLINTEND(concurrency-mt-unsafe) */
-
-    if (geteuid() == 0)
-        return mem_strdup("/var/lib/pailfs");
-    if (xdg && xdg[0] == '/')
-        return mem_printf("%s/pailfs", xdg);
-    if (home && home[0] == '/')
-        return mem_printf("%s/.local/state/pailfs", home);
-    return NULL;
 }
 
 static int add_export(struct serve_options *o, const char *arg, struct cmd_error *reterr)
@@ -435,15 +329,8 @@ static int fill_in(struct serve_options *o, struct cmd_error *reterr)
     if (o->mount_port == 0)
         o->mount_port = o->nfs_port;
     if (!o->state_dir)
-        o->state_dir = default_state_dir();
-    if (!o->state_dir)
-        return cmd_error_set(reterr, -EINVAL,
-                             "no place for the state: HOME is not set, expected "
-                             "--state-dir DIR");
-    if (o->store.path_style && o->store.virtual_style)
-        return cmd_error_set(reterr, -EINVAL,
-                             "--path-style and --virtual-style exclude each other");
-    return 0;
+        o->state_dir = state_dir_default(reterr);
+    return o->state_dir ? store_options_check(&o->store, reterr) : -EINVAL;
 }
 
 int serve_options_parse(int argc, char **argv, struct serve_options *ret, struct cmd_error *reterr)

@@ -18,6 +18,7 @@ struct serve_export {
 };
 
 struct serve_options {
+    struct store_config store; /* first: see store_options.h. Its strings point into argv */
     char *state_dir;
     char **listen; /* numeric addresses; none: both loopbacks */
     size_t listen_count;
@@ -35,7 +36,6 @@ struct serve_options {
     bool commit_store;
     uint64_t memory_limit, stage_limit;
     enum log_level log_level;
-    struct store_config store; /* its strings point into argv */
 
     struct serve_export *exports;
     size_t export_count;
