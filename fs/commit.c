@@ -11,6 +11,16 @@ void commit_lost(struct fs *fs)
     atomic_fetch_add(&fs->verifier, 1);
 }
 
+void commit_note_mark(struct inode *ino, uint64_t mark)
+{
+    if (ino->synced_mark >= ino->stage_mark || mark < ino->first_mark)
+        ino->first_mark = mark;
+    if (mark <= ino->synced_mark)
+        ino->synced_mark = mark - 1; /* of an append that came late: its sync may have failed */
+    if (mark > ino->stage_mark)
+        ino->stage_mark = mark;
+}
+
 struct commit_rows {
     struct change *c;
     struct inode *ino;
@@ -52,14 +62,14 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
 
     if (ino->extents && extent_map_unflushed(ino->extents)) {
         if (ino->synced_mark < ino->stage_mark) {
-            uint64_t mark = ino->stage_mark;
+            uint64_t first = ino->first_mark, mark = ino->stage_mark;
             if (req->flags & FS_NOWAIT)
                 return -EAGAIN;
             if (clock_mono_ns() >= req->deadline_ns)
                 return -EAGAIN;
             inode_pin(vol, ino);
             vol_unlock(vol);
-            err = stage_sync(vol->fs->stage, mark);
+            err = stage_sync(vol->fs->stage, first, mark);
             vol_lock(vol);
             inode_unpin(vol, ino);
             if (err) {
@@ -68,8 +78,10 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
                 commit_lost(vol->fs);
                 return err == -ENOSPC ? -ENOSPC : -EIO;
             }
-            if (ino->synced_mark < mark)
+            if (ino->synced_mark < mark && ino->first_mark >= first) {
                 ino->synced_mark = mark;
+                ino->first_mark = mark + 1;
+            }
             return -ERESTART; /* writes that came meanwhile are not synced yet: look again */
         }
         change_begin(&c, vol);

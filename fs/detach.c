@@ -72,8 +72,7 @@ static void detach_insert(struct fs_volume *vol, const struct detach *d, uint64_
         }
         at = next;
     }
-    if (mark > ino->stage_mark)
-        ino->stage_mark = mark;
+    commit_note_mark(ino, mark);
     ino->flags |= INODE_DIRTY;
 }
 

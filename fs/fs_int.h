@@ -136,6 +136,7 @@ struct inode {
     struct extent_map *extents; /* NULL = none ever */
     uint64_t write_version;     /* of the last write */
     uint64_t stage_mark;        /* of the last append */
+    uint64_t first_mark;        /* of the first one after synced_mark, or earlier */
     uint64_t synced_mark;       /* up to here the stage is on the disk */
 
     uint64_t seq;       /* last transaction with its row or name; durable before eviction */
@@ -556,6 +557,8 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
 
 /* Writes the extent map's changes into c, and the row. The stage must be synced. */
 void commit_flush(struct change *c, struct inode *ino);
+/* An append with that mark is in the extent map now. */
+void commit_note_mark(struct inode *ino, uint64_t mark);
 /* The write verifier changes: unstable writes may be lost. */
 void commit_lost(struct fs *fs);
 /* Handle on the base for reading, with a reference; path in memory. NULL: no base. */

@@ -1,4 +1,4 @@
-/* The stage: its directory of segments, appending to them and reading (the rules are in
+/* The stage: its directory of segments, and appending to them (the rules are in
  * stage_int.h).
  */
 #include <assert.h>
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -15,8 +16,6 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "fs/stage_int.h"
-
-enum { APPEND_MAX = 16 << 20 }; /* fits into an empty segment */
 
 static int segment_compare(const struct stage_segment *a, const struct stage_segment *b)
 {
@@ -52,7 +51,7 @@ struct stage_segment *stage_segment_add(struct stage *stage, uint64_t id, int fd
     (void)old;
     stage->segment_count++;
     stage->open_count += fd >= 0;
-    if (id >= stage->next_id)
+    if (id >= stage->next_id && id != STAGE_NOWHERE)
         stage->next_id = id + 1;
     return segment;
 }
@@ -75,7 +74,9 @@ void stage_segment_free(struct stage_segment *segment)
     if (segment->fd >= 0)
         (void)close(segment->fd);
     stage_spans_clear(segment);
-    free(segment->holes);
+    free(segment->records);
+    free(segment->sums);
+    free(segment->punched);
     free(segment);
 }
 
@@ -109,7 +110,7 @@ void stage_segment_unpin(struct stage *stage, struct stage_segment *segment)
     assert(segment->pins > 0);
     if (--segment->pins > 0)
         return;
-    if (segment->live == 0 && segment->size > 0)
+    if (segment->live == 0 && segment->size > STAGE_HEAD)
         stage_reap_later(stage, segment, stage->current == segment ? STAGE_REAP_DELAY_MS : 0);
     /* Unsynced segments keep their files: an error of writing back is told to open files only. */
     if (stage->open_count > STAGE_OPEN_MAX && segment->fd >= 0 && !segment->dirty &&
@@ -127,31 +128,49 @@ static void segment_unref(struct stage *stage, struct stage_segment *segment, ui
     stage_spans_unref(stage, segment, pos, len);
     if (segment->live == 0 && stage->current != segment && segment->pins == 0)
         stage_reap_later(stage, segment, 0);
-    else if (segment->live == 0 || segment->hole_count > 0)
+    else if (segment->live == 0 || segment->died)
         stage_reap_later(stage, segment, STAGE_REAP_DELAY_MS);
 }
 
 /* --- appending and reading --- */
+
+/* A new file, with its head. Its descriptor, or -ENOSPC or -EIO. */
+static int append_make_file(const struct stage *stage, const char *name, uint64_t salt)
+{
+    int fd = openat(stage->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+    int err = stage_segment_write_head(fd, salt);
+    if (err == 0)
+        return fd;
+    (void)close(fd);
+    (void)unlinkat(stage->dir_fd, name, 0);
+    return err;
+}
 
 /* Makes a new current segment. With the lock held, which is let go meanwhile. */
 static int append_new_segment(struct stage *stage)
 {
     uint64_t id = stage->next_id++;
     struct stage_segment *old;
+    uint64_t salt = 0;
     char name[32];
 
     stage->creating = true;
     stage_segment_name(id, name);
     (void)pthread_mutex_unlock(&stage->lock);
-    int fd = openat(stage->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int err = fd < 0 ? -errno : 0;
+    if (getrandom(&salt, sizeof(salt), 0) != sizeof(salt))
+        abort(); /* it cannot be */
+    int fd = append_make_file(stage, name, salt);
     (void)pthread_mutex_lock(&stage->lock);
     stage->creating = false;
     (void)pthread_cond_broadcast(&stage->created);
-    if (err)
-        return err == -ENOSPC || err == -EDQUOT ? -ENOSPC : -EIO;
+    if (fd < 0)
+        return fd;
     old = stage->current;
-    stage->current = stage_segment_add(stage, id, fd, 0);
+    stage->current = stage_segment_add(stage, id, fd, STAGE_HEAD);
+    stage->current->salt = salt;
     stage->dir_dirty = true;
     if (old && old->live == 0 && old->pins == 0)
         stage_reap_later(stage, old, 0);
@@ -162,11 +181,14 @@ static int append_new_segment(struct stage *stage)
  */
 static int append_make_room(struct stage *stage, uint64_t len)
 {
+    uint64_t used = len + stage_record_overhead(len);
+
     for (;;) {
         const struct stage_segment *segment = stage->current;
-        if (stage->live > stage->limit || len > stage->limit - stage->live)
+        uint64_t limit = stage_space_limit(stage);
+        if (stage->live > limit || used > limit - stage->live)
             return -ENOSPC;
-        if (segment && len <= STAGE_SEGMENT_SIZE - segment->size)
+        if (segment && stage_record_size(len) <= STAGE_SEGMENT_SIZE - segment->size)
             return 0;
         if (stage->creating) {
             (void)thread_cond_wait_until(&stage->created, &stage->lock, CLOCK_NEVER);
@@ -178,9 +200,9 @@ static int append_make_room(struct stage *stage, uint64_t len)
     }
 }
 
-/* Gives out len bytes of the current segment, pinned. */
-static int append_reserve(struct stage *stage, uint64_t len, struct stage_segment **ret,
-                          uint64_t *ret_pos)
+/* Gives out a record of the current segment, pinned: its place, and that of its payload. */
+static int append_reserve(struct stage *stage, uint64_t len, const uint64_t *sums,
+                          struct stage_segment **ret, uint64_t *ret_at, uint64_t *ret_pos)
 {
     struct stage_segment *segment;
 
@@ -190,8 +212,11 @@ static int append_reserve(struct stage *stage, uint64_t len, struct stage_segmen
         segment = stage->current;
         segment->pins++; /* the current one's file is always open */
         *ret = segment;
-        *ret_pos = segment->size;
-        segment->size += len;
+        *ret_at = segment->size;
+        *ret_pos = segment->size + stage_record_head_size(len);
+        segment->size += stage_record_size(len);
+        stage->appended += len;
+        stage_record_add(segment, *ret_pos, len, sums);
         stage_spans_add(stage, segment, *ret_pos, len);
     }
     (void)pthread_mutex_unlock(&stage->lock);
@@ -250,54 +275,45 @@ static int append_finish(struct stage *stage, struct stage_segment *segment, uin
     return err;
 }
 
+/* Head and payload of a record, as one vector. */
+static struct iovec *append_vector(void *head, size_t head_len, const struct iovec *iov,
+                                   int iov_count)
+{
+    struct iovec *all = mem_array((size_t)iov_count + 1, sizeof(*all));
+
+    all[0] = (struct iovec){.iov_base = head, .iov_len = head_len};
+    memcpy(all + 1, iov, (size_t)iov_count * sizeof(*iov));
+    return all;
+}
+
 int stage_append(struct stage *stage, const struct iovec *iov, int iov_count, uint64_t *ret_segment,
                  uint64_t *ret_pos, uint64_t *ret_mark)
 {
+    CLEANUP_FREE uint64_t *sums = NULL;
+    CLEANUP_FREE void *head = NULL;
+    CLEANUP_FREE struct iovec *all = NULL;
     struct stage_segment *segment;
-    uint64_t len = 0, pos;
+    uint64_t len = 0, at, pos;
 
     for (int i = 0; i < iov_count; i++)
         len += iov[i].iov_len;
-    if (len == 0 || len > APPEND_MAX)
+    if (len == 0 || len > STAGE_APPEND_MAX)
         return -EINVAL;
-    int err = append_reserve(stage, len, &segment, &pos);
+    sums = stage_record_sums(iov, len);
+    stage_space_refresh(stage);
+    int err = append_reserve(stage, len, sums, &segment, &at, &pos);
     if (err)
         return err;
     uint64_t id = segment->id;
-    err = append_write(segment->fd, iov, iov_count, pos, len);
+    head = stage_record_head(segment, at, len, sums);
+    all = append_vector(head, pos - at, iov, iov_count);
+    err = append_write(segment->fd, all, iov_count + 1, at, pos - at + len);
     err = append_finish(stage, segment, pos, len, err, ret_mark);
     if (err)
         return err;
     *ret_segment = id;
     *ret_pos = pos;
     return 0;
-}
-
-int stage_read(struct stage *stage, uint64_t id, uint64_t pos, void *buf, size_t len)
-{
-    char *at = buf;
-
-    (void)pthread_mutex_lock(&stage->lock);
-    struct stage_segment *segment = stage_segment_find(stage, id);
-    int err = segment ? stage_segment_pin(stage, segment) : -ENOENT;
-    int fd = err ? -1 : segment->fd;
-    (void)pthread_mutex_unlock(&stage->lock);
-    if (err)
-        return -EIO;
-    while (err == 0 && len > 0) {
-        ssize_t n = pread(fd, at, len, (off_t)pos);
-        if (n > 0) {
-            at += n;
-            pos += (uint64_t)n;
-            len -= (size_t)n;
-        } else if (n == 0 || errno != EINTR) {
-            err = -EIO;
-        }
-    }
-    (void)pthread_mutex_lock(&stage->lock);
-    stage_segment_unpin(stage, segment);
-    (void)pthread_mutex_unlock(&stage->lock);
-    return err;
 }
 
 /* --- references --- */
@@ -322,7 +338,8 @@ void stage_unref(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 
 void stage_get_usage(struct stage *stage, struct stage_usage *ret)
 {
+    stage_space_refresh(stage);
     LOCK_SCOPE(&stage->lock);
     *ret = (struct stage_usage){
-        .live = stage->live, .limit = stage->limit, .segments = stage->segment_count};
+        .live = stage->live, .limit = stage_space_limit(stage), .segments = stage->segment_count};
 }

@@ -1,10 +1,12 @@
 /*
  * The stage: bytes that clients wrote and the store does not have yet, in append-only segment files
  * below state_dir/stage. Nothing in a segment is ever written twice, so an upload can read what it
- * was made from while clients go on writing.
+ * was made from while clients go on writing. What is read is checked against a checksum that was
+ * made when the bytes came in: other bytes than those are never returned.
  *
- * Space is counted by live bytes. A segment whose last byte died is removed; dead ranges of a
- * living one are given back by punching holes. All calls are thread-safe.
+ * Space is counted by live bytes, and a page at least for each append. A segment whose last byte
+ * died is removed; dead ranges of a living one are given back by punching holes. All calls are
+ * thread-safe.
  */
 #pragma once
 
@@ -16,6 +18,7 @@
 struct stage;
 
 enum { STAGE_SEGMENT_SIZE = 64 << 20 }; /* bytes after which a segment is closed for appending */
+#define STAGE_NOWHERE (UINT64_MAX >> 2) /* a segment that never exists: see stage_adopt */
 
 struct stage_error {
     char text[512];
@@ -26,9 +29,16 @@ int stage_open(const char *state_dir, uint64_t limit, struct stage **ret,
                struct stage_error *reterr);
 void stage_close(struct stage *stage);
 
-/* At start: these bytes are still needed (one reference each). -ENOENT / -EIO: the segment is not
- * there or too short. */
+/* Segments that lie in a state directory, and the disk space they take. Needs no stage. */
+uint64_t stage_left(const char *state_dir, uint64_t *ret_bytes);
+
+/* At start: these bytes are still needed. They get one reference each, also where it says that they
+ * are not there: reading them then gives -EIO. -ENOENT: the segment is missing; -EIO: it is too
+ * short, or damaged; -EPROTO: another version wrote it. -EINVAL (no reference): it cannot be; give
+ * STAGE_NOWHERE instead. The bytes themselves are looked at by stage_verify. */
 int stage_adopt(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
+/* Reads the bytes for their checksums: 0 or -EIO. */
+int stage_verify(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
 /* At start, after the last adopt: removes what nobody adopted. New bytes go to new segments. */
 int stage_recovered(struct stage *stage);
 
@@ -40,7 +50,8 @@ int stage_recovered(struct stage *stage);
 int stage_append(struct stage *stage, const struct iovec *iov, int iov_count, uint64_t *ret_segment,
                  uint64_t *ret_pos, uint64_t *ret_mark);
 
-/* Reads exactly len bytes. 0 or -EIO. May wait for the disk. */
+/* Reads exactly len bytes, all of one append. 0 or -EIO: they cannot be read, or are not what was
+ * written. May wait for the disk. */
 int stage_read(struct stage *stage, uint64_t segment, uint64_t pos, void *buf, size_t len);
 
 /* One more reference on each byte of the range / one less; bytes without one are dead. References
@@ -49,12 +60,12 @@ void stage_ref(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len
 void stage_unref(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
 
 /* Waits until everything appended up to mark is on the disk (fdatasync, directory entries too);
- * waiters share syncs. 0 or the negative errno of the sync: those bytes may be lost, and the error
- * is returned to every mark that was not synced before it. */
-int stage_sync(struct stage *stage, uint64_t mark);
+ * waiters share syncs. 0, or the negative errno of a sync that any mark from first on took part in:
+ * those bytes may be lost, and the error stays with the marks. */
+int stage_sync(struct stage *stage, uint64_t first, uint64_t mark);
 
 struct stage_usage {
-    uint64_t live, limit; /* bytes */
+    uint64_t live, limit; /* bytes; limit: less than configured where the disk has less */
     uint64_t segments;
 };
 void stage_get_usage(struct stage *stage, struct stage_usage *ret);

@@ -16,6 +16,11 @@
 #include "base/thread.h"
 #include "fs/stage_int.h"
 
+enum { STAGE_VERIFY_CHUNK = 1 << 20 };
+
+/* Beyond this no segment goes; rows that say so are damaged. */
+#define STAGE_POS_MAX (UINT64_C(1) << 32)
+
 static int open_fail(struct stage_error *reterr, const char *state_dir, int err, const char *doing)
 {
     (void)snprintf(reterr->text, sizeof(reterr->text), "stage directory %s/stage: %s: %s",
@@ -121,6 +126,7 @@ int stage_open(const char *state_dir, uint64_t limit, struct stage **ret,
         stage_free(stage);
         return err;
     }
+    stage_space_look(stage);
     *ret = stage;
     return 0;
 }
@@ -160,17 +166,87 @@ void stage_close(struct stage *stage)
     stage_free(stage);
 }
 
+/* The segment of an adopted range; one that is not there gets a place in the tree all the same, so
+ * that the range can be referenced like any other. Reading it fails. */
+static struct stage_segment *adopt_segment(struct stage *stage, uint64_t id)
+{
+    struct stage_segment *segment = stage_segment_find(stage, id);
+
+    if (segment)
+        return segment;
+    segment = stage_segment_add(stage, id, -1, 0);
+    segment->damaged = segment->loaded = true;
+    segment->load_err = -ENOENT;
+    return segment;
+}
+
+/* Reads the heads of all its records, the first time. */
+static void adopt_load(struct stage *stage, struct stage_segment *segment)
+{
+    char name[32];
+
+    if (segment->loaded)
+        return;
+    segment->loaded = true;
+    stage_segment_name(segment->id, name);
+    CLEANUP_CLOSE int fd = openat(stage->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    segment->load_err = fd < 0 ? -EIO : stage_segment_load(segment, fd);
+    segment->damaged = segment->load_err != 0;
+}
+
 int stage_adopt(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 {
+    if (len == 0 || len > STAGE_POS_MAX || pos > STAGE_POS_MAX - len || id > STAGE_NOWHERE)
+        return -EINVAL;
+    /* Nobody else uses the stage yet, so nobody waits for this lock. */
     LOCK_SCOPE(&stage->lock);
-    struct stage_segment *segment = stage_segment_find(stage, id);
-    if (!segment)
-        return -ENOENT;
-    if (pos > segment->size || len > segment->size - pos)
-        return -EIO;
-    if (len > 0)
-        stage_spans_add(stage, segment, pos, len);
-    return 0;
+    struct stage_segment *segment = adopt_segment(stage, id);
+    adopt_load(stage, segment);
+    const struct stage_record *record = stage_record_find(segment, pos);
+    bool whole = record && record->pos <= pos && pos + len <= record->pos + (uint64_t)record->len &&
+                 pos + len <= segment->size;
+    int err = segment->load_err;
+    if (!err && !whole)
+        err = -EIO;
+    if (err) {
+        segment->damaged = true;
+        segment->size = segment->size > pos + len ? segment->size : pos + len;
+    }
+    stage_spans_add(stage, segment, pos, len);
+    return err;
+}
+
+int stage_verify(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
+{
+    CLEANUP_FREE char *buf = mem_alloc(STAGE_VERIFY_CHUNK);
+    int err = 0;
+
+    for (uint64_t n; len > 0 && !err; pos += n, len -= n) {
+        n = len < STAGE_VERIFY_CHUNK ? len : STAGE_VERIFY_CHUNK;
+        err = stage_read(stage, id, pos, buf, n);
+    }
+    return err;
+}
+
+uint64_t stage_left(const char *state_dir, uint64_t *ret_bytes)
+{
+    CLEANUP_FREE char *path = mem_printf("%s/stage", state_dir);
+    const struct dirent *entry;
+    struct stat st;
+    uint64_t count = 0;
+    DIR *dir = opendir(path);
+
+    *ret_bytes = 0;
+    while (dir && (entry = readdir(dir))) {
+        if (segment_name_parse(entry->d_name) == 0 ||
+            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+            continue;
+        count++;
+        *ret_bytes += (uint64_t)st.st_blocks * 512;
+    }
+    if (dir)
+        (void)closedir(dir);
+    return count;
 }
 
 int stage_recovered(struct stage *stage)
@@ -181,10 +257,8 @@ int stage_recovered(struct stage *stage)
     LOCK_SCOPE(&stage->lock);
     int err = remove_dead(stage);
     RB_FOREACH (segment, stage_segment_tree, &stage->segments) {
-        segment->hole_count = 0;
-        stage_spans_find_holes(segment);
-        if (segment->hole_count > 0)
-            stage_reap_later(stage, segment, STAGE_REAP_DELAY_MS);
+        segment->died = true; /* whatever nobody adopted */
+        stage_reap_later(stage, segment, STAGE_REAP_DELAY_MS);
     }
     stage->recovered = true;
     (void)pthread_cond_signal(&stage->reap_work);

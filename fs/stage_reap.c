@@ -28,23 +28,12 @@ void stage_reap_later(struct stage *stage, struct stage_segment *segment, int64_
     (void)pthread_cond_signal(&stage->reap_work);
 }
 
-static int hole_compare(const void *a, const void *b)
-{
-    const struct stage_hole *x = a, *y = b;
-
-    return x->from < y->from ? -1 : x->from > y->from;
-}
-
 /* Without the lock. False: the file system cannot. */
-static bool holes_punch(int fd, struct stage_hole *holes, size_t count)
+static bool holes_punch(int fd, const struct stage_hole *holes, size_t count)
 {
-    qsort(holes, count, sizeof(holes[0]), hole_compare);
-    for (size_t i = 0; i < count;) {
-        uint64_t from = holes[i].from, to = holes[i].to;
-        for (i++; i < count && holes[i].from <= to; i++)
-            to = holes[i].to > to ? holes[i].to : to;
-        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
-                      (off_t)(to - from)) &&
+    for (size_t i = 0; i < count; i++) {
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)holes[i].from,
+                      (off_t)(holes[i].to - holes[i].from)) &&
             (errno == EOPNOTSUPP || errno == ENOSYS))
             return false;
     }
@@ -54,12 +43,11 @@ static bool holes_punch(int fd, struct stage_hole *holes, size_t count)
 /* With the lock held, which is let go while the disk works. */
 static void reap_holes(struct stage *stage, struct stage_segment *segment)
 {
-    if (stage->no_punch || segment->hole_count == 0 || stage_segment_pin(stage, segment))
+    size_t count;
+
+    if (stage->no_punch || segment->damaged || !segment->died || stage_segment_pin(stage, segment))
         return;
-    struct stage_hole *holes = segment->holes;
-    size_t count = segment->hole_count;
-    segment->holes = NULL;
-    segment->hole_count = segment->hole_cap = 0;
+    struct stage_hole *holes = stage_spans_take_holes(segment, &count);
     int fd = segment->fd;
     (void)pthread_mutex_unlock(&stage->lock);
     bool can = holes_punch(fd, holes, count);
@@ -109,7 +97,7 @@ static void reap_segment(struct stage *stage, struct stage_segment *segment)
     if (segment->live > 0) {
         reap_write_back(stage, segment);
         reap_holes(stage, segment);
-    } else if (segment->pins == 0 && segment->size > 0) {
+    } else if (segment->pins == 0 && segment->size > STAGE_HEAD) {
         reap_remove(stage, segment);
     }
     /* Otherwise it is in use: when its last pin goes, it is noted again. */

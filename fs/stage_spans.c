@@ -4,6 +4,7 @@
  * A change of a range cuts the spans at its ends, changes the counts between, and joins what has
  * become equal again. As writes and their death mostly come whole and in order, that is a handful
  * of spans; there are never more than twice as many as there are extents and snapshots of them.
+ * What can be punched is worked out when it is done, from the spans and the records.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -94,50 +95,105 @@ static void span_join(struct stage_segment *segment, uint64_t pos, uint64_t end)
     }
 }
 
-/* [pos, end) has died: notes the whole pages that are dead now, with dead neighbours. */
-static void holes_add(struct stage_segment *segment, uint64_t pos, uint64_t end)
+/* len bytes from pos on are live now, or are not any more. Records that nothing is known of (their
+ * heads are damaged) have no counts. */
+static void live_change(struct stage *stage, struct stage_segment *segment, uint64_t pos,
+                        uint64_t len, bool live)
 {
-    struct stage_span *before = span_before(segment, pos);
-    struct stage_span *after = span_next(segment, before);
-    uint64_t gap_from = before ? span_end(before) : 0;
-    uint64_t gap_to = after ? after->pos : segment->size;
+    uint64_t end = pos + len, sum = len;
+    struct stage_record *record = stage_record_find(segment, pos);
+    const struct stage_record *stop = segment->records + segment->record_count;
 
-    gap_from = (gap_from + STAGE_PAGE - 1) / STAGE_PAGE * STAGE_PAGE;
-    gap_to = gap_to / STAGE_PAGE * STAGE_PAGE;
-    uint64_t from = pos / STAGE_PAGE * STAGE_PAGE;
-    uint64_t to = (end + STAGE_PAGE - 1) / STAGE_PAGE * STAGE_PAGE;
-    from = from > gap_from ? from : gap_from;
-    to = to < gap_to ? to : gap_to;
-    if (from >= to)
-        return;
-    if (segment->hole_count > 0) {
-        struct stage_hole *last = &segment->holes[segment->hole_count - 1];
-        if (from <= last->to && last->from <= to) {
-            last->from = from < last->from ? from : last->from;
-            last->to = to > last->to ? to : last->to;
-            return;
-        }
+    for (; record && record < stop && record->pos < end; record++) {
+        uint64_t from = record->pos > pos ? record->pos : pos;
+        uint64_t to = record->pos + (uint64_t)record->len;
+        uint32_t n = (uint32_t)((to < end ? to : end) - from);
+        if (live && record->live == 0)
+            sum += stage_record_overhead(record->len);
+        record->live = live ? record->live + n : record->live - n;
+        if (!live && record->live == 0)
+            sum += stage_record_overhead(record->len);
     }
-    /* A page dies once, so there are never more entries than a segment has pages. */
-    if (segment->hole_count == segment->hole_cap) {
-        segment->hole_cap = segment->hole_cap ? 2 * segment->hole_cap : 16;
-        segment->holes = mem_rearray(segment->holes, segment->hole_cap, sizeof(segment->holes[0]));
-    }
-    segment->holes[segment->hole_count++] = (struct stage_hole){from, to};
+    segment->live = live ? segment->live + sum : segment->live - sum;
+    stage->live = live ? stage->live + sum : stage->live - sum;
+    segment->died = segment->died || !live;
 }
 
-void stage_spans_find_holes(struct stage_segment *segment)
-{
-    struct stage_span *span = NULL;
-    uint64_t at = 0;
+/* --- what can be punched --- */
 
-    while ((span = span_next(segment, span))) {
-        if (span->pos > at)
-            holes_add(segment, at, span->pos);
-        at = span_end(span);
+struct holes {
+    struct stage_segment *segment;
+    struct stage_hole *array;
+    size_t count, cap;
+    uint64_t from; /* end of what has to stay, so far */
+};
+
+static bool page_take(struct stage_segment *segment, uint64_t page)
+{
+    uint64_t bit = UINT64_C(1) << page % 64;
+
+    if (segment->punched[page / 64] & bit)
+        return false;
+    segment->punched[page / 64] |= bit;
+    return true;
+}
+
+/* [from, to) has to stay: what is between that and the last such range can go. */
+static void holes_keep(struct holes *h, uint64_t from, uint64_t to)
+{
+    uint64_t first = (h->from + STAGE_PAGE - 1) / STAGE_PAGE, end = from / STAGE_PAGE;
+
+    h->from = to;
+    for (uint64_t page = first; page < end; page++) {
+        if (!page_take(h->segment, page))
+            continue;
+        if (h->count > 0 && h->array[h->count - 1].to == page * STAGE_PAGE) {
+            h->array[h->count - 1].to += STAGE_PAGE;
+            continue;
+        }
+        if (h->count == h->cap) {
+            h->cap = h->cap ? 2 * h->cap : 16;
+            h->array = mem_rearray(h->array, h->cap, sizeof(h->array[0]));
+        }
+        h->array[h->count++] =
+            (struct stage_hole){page * STAGE_PAGE, page * STAGE_PAGE + STAGE_PAGE};
     }
-    if (at < segment->size)
-        holes_add(segment, at, segment->size);
+}
+
+/* The head of a living record, and the pieces that have a live byte. */
+static void holes_keep_record(struct holes *h, const struct stage_record *record)
+{
+    uint64_t end = record->pos + (uint64_t)record->len;
+    const struct stage_span *span = NULL;
+
+    holes_keep(h, record->pos - stage_record_head_size(record->len), record->pos);
+    if (record->live < record->len)
+        span = span_next(h->segment, span_before(h->segment, record->pos));
+    for (uint64_t at = record->pos; at < end; at += STAGE_PIECE) {
+        uint64_t to = at + STAGE_PIECE < end ? at + STAGE_PIECE : end;
+        while (span && span_end(span) <= at)
+            span = span_next(h->segment, (struct stage_span *)span);
+        if (record->live == record->len || (span && span->pos < to))
+            holes_keep(h, at, to);
+    }
+}
+
+struct stage_hole *stage_spans_take_holes(struct stage_segment *segment, size_t *ret_count)
+{
+    struct holes h = {.segment = segment, .from = STAGE_HEAD};
+
+    if (!segment->punched)
+        segment->punched =
+            mem_array(segment->size / STAGE_PAGE / 64 + STAGE_SEGMENT_SIZE / STAGE_PAGE / 64 + 1,
+                      sizeof(segment->punched[0]));
+    for (uint32_t i = 0; i < segment->record_count; i++) {
+        if (segment->records[i].live > 0)
+            holes_keep_record(&h, &segment->records[i]);
+    }
+    holes_keep(&h, segment->size, segment->size);
+    segment->died = false;
+    *ret_count = h.count;
+    return h.array;
 }
 
 void stage_spans_add(struct stage *stage, struct stage_segment *segment, uint64_t pos, uint64_t len)
@@ -152,8 +208,7 @@ void stage_spans_add(struct stage *stage, struct stage_segment *segment, uint64_
         uint64_t gap_end = span && span->pos < end ? span->pos : end;
         if (at < gap_end) {
             (void)span_insert(segment, at, gap_end - at, 1);
-            segment->live += gap_end - at;
-            stage->live += gap_end - at;
+            live_change(stage, segment, at, gap_end - at, true);
             at = gap_end;
             continue;
         }
@@ -176,7 +231,7 @@ void stage_spans_ref(struct stage *stage, struct stage_segment *segment, uint64_
 void stage_spans_unref(struct stage *stage, struct stage_segment *segment, uint64_t pos,
                        uint64_t len)
 {
-    uint64_t end = pos + len, at = pos, dead_from = pos;
+    uint64_t end = pos + len, at = pos;
 
     assert(len > 0 && end <= segment->size);
     span_split(segment, pos);
@@ -186,18 +241,11 @@ void stage_spans_unref(struct stage *stage, struct stage_segment *segment, uint6
         assert(span && span->pos == at); /* every byte has a reference to give back */
         next = span_next(segment, span);
         at = span_end(span);
-        if (--span->refs > 0) {
-            if (dead_from < span->pos)
-                holes_add(segment, dead_from, span->pos);
-            dead_from = at;
+        if (--span->refs > 0)
             continue;
-        }
-        segment->live -= span->len;
-        stage->live -= span->len;
+        live_change(stage, segment, span->pos, span->len, false);
         span_remove(segment, span);
     }
-    if (dead_from < end)
-        holes_add(segment, dead_from, end);
     span_join(segment, pos, end);
 }
 

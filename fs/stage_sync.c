@@ -82,13 +82,14 @@ static void failure_add(struct stage *stage, uint64_t after, uint64_t upto, int 
     list[stage->failure_count++] = (struct stage_failure){after, upto, err};
 }
 
-static int failure_find(const struct stage *stage, uint64_t mark)
+/* Of any mark in [first, last]. */
+static int failure_find(const struct stage *stage, uint64_t first, uint64_t last)
 {
     for (uint32_t i = stage->failure_count; i > 0; i--) {
         const struct stage_failure *failure = &stage->failures[i - 1];
-        if (mark > failure->upto)
+        if (first > failure->upto)
             break;
-        if (mark > failure->after)
+        if (last > failure->after)
             return failure->err;
     }
     return 0;
@@ -125,17 +126,17 @@ static void sync_run(struct stage *stage)
     (void)pthread_cond_broadcast(&stage->sync_done);
 }
 
-int stage_sync(struct stage *stage, uint64_t mark)
+int stage_sync(struct stage *stage, uint64_t first, uint64_t mark)
 {
     (void)pthread_mutex_lock(&stage->lock);
-    assert(mark <= stage->marks);
+    assert(first <= mark && mark <= stage->marks);
     while (stage->synced < mark) {
         if (stage->syncing)
             (void)thread_cond_wait_until(&stage->sync_done, &stage->lock, CLOCK_NEVER);
         else
             sync_run(stage);
     }
-    int err = failure_find(stage, mark);
+    int err = failure_find(stage, first, mark);
     (void)pthread_mutex_unlock(&stage->lock);
     return err;
 }

@@ -55,8 +55,7 @@ static void write_insert(struct fs_volume *vol, struct write_args *a, struct ino
     if (!ino->extents)
         ino->extents = extent_map_new(vol->fs->stage);
     extent_map_insert(ino->extents, a->off, a->len, ++ino->write_version, a->segment, a->pos);
-    if (a->mark > ino->stage_mark)
-        ino->stage_mark = a->mark;
+    commit_note_mark(ino, a->mark);
     if (a->off + a->len > ino->size)
         ino->size = a->off + a->len;
     ino->mode &= ~(uint32_t)06000; /* written to: no longer what was trusted */
