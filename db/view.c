@@ -99,7 +99,7 @@ static char *view_uri(const char *path)
 
     for (; *path; path++) {
         if (strchr("?#%", *path))
-            at += sprintf(at, "%%%02x", (unsigned)(unsigned char)*path);
+            at += snprintf(at, 4, "%%%02x", (unsigned)(unsigned char)*path);
         else
             *at++ = *path;
     }

@@ -225,6 +225,67 @@ static void check_replies(struct check *c)
     check_database_errors(c, "kept replies");
 }
 
+/* --- multipart uploads that a crash may have cut off --- */
+
+static void check_uploads(struct check *c)
+{
+    CLEANUP_QUERY struct db_query *row = db_query_new(
+        c->view, "SELECT u.id, u.inode, u.key, u.upload_id, u.part_size, u.volume, v.id, i.type,"
+                 " i.volume FROM upload u LEFT JOIN volume v ON v.id = u.volume"
+                 " LEFT JOIN inode i ON i.id = u.inode");
+
+    for (; db_query_next(row); c->counts->uploads++) {
+        uint64_t id = db_row_u64(row, 0), inode = db_row_u64(row, 1);
+        const char *key = db_row_text(row, 2), *upload_id = db_row_text(row, 3);
+        if (!key || !key[0] || strlen(key) > STORE_KEY_MAX || !upload_id || !upload_id[0])
+            check_problem(c, "the multipart upload %" PRIu64 " has no key or no name", id);
+        if (db_row_null(row, 6))
+            check_problem(c,
+                          "the multipart upload to %s is in bucket %" PRIu64 ", which is not known",
+                          LOG_Q(key), db_row_u64(row, 5));
+        if (inode && (db_row_null(row, 7) || db_row_u64(row, 7) != FS_REG))
+            check_problem(
+                c, "the multipart upload to %s is for inode %" PRIu64 ", which is not a file",
+                LOG_Q(key), inode);
+        else if (inode && db_row_u64(row, 8) != db_row_u64(row, 5))
+            check_problem(c, "the multipart upload to %s is for %s, which is in another bucket",
+                          LOG_Q(key), CHECK_WHO(c, inode));
+        if (db_row_u64(row, 4) == 0)
+            check_problem(c, "the multipart upload to %s has parts of no size", LOG_Q(key));
+        if (!check_id_ok(c, id))
+            check_problem(
+                c, "the multipart upload to %s has the id %" PRIu64 ", which was never given out",
+                LOG_Q(key), id);
+    }
+    check_database_errors(c, "multipart uploads");
+}
+
+static void check_parts(struct check *c)
+{
+    CLEANUP_QUERY struct db_query *row = db_query_new(
+        c->view, "SELECT p.upload, p.number, p.len, p.etag, u.part_size, u.key FROM part p"
+                 " LEFT JOIN upload u ON u.id = p.upload");
+
+    for (; db_query_next(row); c->counts->parts++) {
+        uint64_t upload = db_row_u64(row, 0), number = db_row_u64(row, 1), len = db_row_u64(row, 2);
+        const char *etag = db_row_text(row, 3), *key = db_row_text(row, 5);
+        if (db_row_null(row, 4))
+            check_problem(c,
+                          "the part %" PRIu64 " belongs to multipart upload %" PRIu64
+                          ", which is not known",
+                          number, upload);
+        else if (number == 0 || len == 0 || len > db_row_u64(row, 4))
+            check_problem(c,
+                          "the part %" PRIu64 " of the multipart upload to %s has %" PRIu64
+                          " bytes, with parts of %" PRIu64,
+                          number, LOG_Q(key), len, db_row_u64(row, 4));
+        if (!etag || !etag[0])
+            check_problem(c, "the part %" PRIu64 " of multipart upload %" PRIu64 " has no ETag",
+                          number, upload);
+    }
+    check_database_errors(c, "parts of uploads");
+}
+
 void check_rows(struct check *c)
 {
     check_inodes(c);
@@ -232,4 +293,6 @@ void check_rows(struct check *c)
     check_redirects(c);
     check_intents(c);
     check_replies(c);
+    check_uploads(c);
+    check_parts(c);
 }
