@@ -228,6 +228,7 @@ def main():
             time.sleep(rng.uniform(0.05, 0.8))
             server.kill()
             session.down.set()
+            server.check_state()
             server.start()
             session.up.set()
             kit.wait_for(lambda t=turn: session.resent > t or failure, "the client goes on", 60)
@@ -238,6 +239,8 @@ def main():
             session.verify()
         case.step(f"{session.ops} changes, {session.resent} of them sent again, over {ROUNDS} crashes")
         server.stop()
+        counts = server.check_state("--store")
+        kit.equal((counts["dirty"], counts["intents"], counts["unknown"]), (0, 0, 0), "files to upload, deletions, unknown objects")
         seen = store.view()
         want = dict(model(session.root))
         kit.equal((sorted(set(seen) - set(want)), sorted(set(want) - set(seen))), ([], []),

@@ -1,4 +1,5 @@
 """The servers under test: pailfs, and nfs-ganesha to check a case, or to compare with."""
+import json
 import os
 import signal
 import subprocess
@@ -19,17 +20,22 @@ class Pailfs:
         self.faults = faults
         self.case, self.store, self.port = case, store, port
         self.export = export or ("/bucket" if store.name == "file" else "/pail")
-        self.argv = [program, "serve", "--state-dir", case.path(state), "--listen", listen, "--allow", "0.0.0.0/0",
+        self.state = case.path(state)
+        self.argv = [program, "serve", "--state-dir", self.state, "--listen", listen, "--allow", "0.0.0.0/0",
                      "--squash", squash, "--shutdown-timeout", "200s", *store.options, *options, f"{store.url}={self.export}"]
         self.source = f"{kit.HOST}:{self.export}"
-        os.makedirs(case.path(state), exist_ok=True)
+        os.makedirs(self.state, exist_ok=True)
         self.process = None
 
-    def start(self):
+    def env(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         env.update(self.store.env)
-        env.update(self.faults.env if self.faults else {})
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        return env
+
+    def start(self):
+        env = self.env()
+        env.update(self.faults.env if self.faults else {})
         self.process = self.case.process("pailfs", self.argv, env)
         self.process.ready(lambda: kit.port_open(kit.HOST, self.port), "listens")
         return self
@@ -41,6 +47,15 @@ class Pailfs:
     def kill(self):
         kit.check(self.process.alive(), "pailfs had ended by itself")
         self.process.stop(signal.SIGKILL)
+
+    def check_state(self, *options):
+        """pailfs check, while it does not run: nothing may be wrong with the state. Its counts."""
+        done = subprocess.run([kit.BIN, "check", "--json", "--state-dir", self.state, *options], env=self.env(),
+                              capture_output=True, text=True, check=False)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        kit.check(done.returncode == 0 and lines, f"pailfs check: exit status {done.returncode}, {done.stderr}\n" + "\n".join(
+            line["text"] for line in lines if line["kind"] == "problem"))
+        return lines[-1]
 
     def stop(self, limit=250):
         """SIGTERM: everything has to be in the store afterwards."""
