@@ -10,3 +10,7 @@ int command_serve(int argc, char **argv);
 void command_serve_help(FILE *out);
 int command_check(int argc, char **argv);
 void command_check_help(FILE *out);
+int command_status(int argc, char **argv); /* 1: not everything is in the bucket; 3: no gateway */
+void command_status_help(FILE *out);
+int command_flush(int argc, char **argv); /* the same */
+void command_flush_help(FILE *out);

@@ -17,6 +17,10 @@ static const struct command {
     void (*help)(FILE *out);
 } commands[] = {
     {"serve", "serve buckets and directories over NFSv3", command_serve, command_serve_help},
+    {"status", "tell what is not in the buckets yet, and what went wrong", command_status,
+     command_status_help},
+    {"flush", "send what waits to the bucket now, and wait for it", command_flush,
+     command_flush_help},
     {"check", "inspect the state directory of a pailfs that does not run", command_check,
      command_check_help},
     {"help", "tell what a command does", command_help, main_help},

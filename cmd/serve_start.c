@@ -76,6 +76,8 @@ static int add_volume(struct serve *s, const struct serve_export *what, struct c
     int err = fs_add_volume(s->fs, what->url, &o->store, o->read_only, &entry.vol, &error);
     if (err)
         return cmd_error_set(reterr, err, "%s", error.text);
+    s->control_exports[what - o->exports] =
+        (struct control_export){.name = what->name, .url = what->url, .vol = entry.vol};
     err = export_table_add(s->exports, &entry);
     if (err) /* names are known to be good and different, so the data is the same */
         return cmd_error_set(reterr, err, "%s is the same as another URL given", what->url);
@@ -195,6 +197,19 @@ static void set_durable(struct serve *s, struct nfsd *nfsd)
     s->durable_nfsd = nfsd;
 }
 
+static int start_control(struct serve *s, struct cmd_error *reterr)
+{
+    struct control_config config = {
+        .state_dir = s->options->state_dir,
+        .fs = s->fs,
+        .nfsd = s->nfsd,
+        .exports = s->control_exports,
+        .export_count = s->options->export_count,
+    };
+
+    return control_start(&config, &s->control, reterr);
+}
+
 /* Replies kept by an earlier run, durability, and the threads: clients are let in at the end. */
 static int run_all(struct serve *s, struct cmd_error *reterr)
 {
@@ -210,6 +225,9 @@ static int run_all(struct serve *s, struct cmd_error *reterr)
     err = fs_run(s->fs, &fs_error);
     if (err)
         return cmd_error_set(reterr, err, "%s", fs_error.text);
+    err = start_control(s, reterr);
+    if (err)
+        return err;
     err = nfsd_start(s->nfsd, &nfsd_error);
     if (err)
         return cmd_error_set(reterr, err, "%s", nfsd_error.text);
@@ -222,6 +240,7 @@ int serve_start(struct serve *serve, const struct serve_options *options, struct
     (void)pthread_mutex_init(&serve->durable_mutex, NULL);
     serve->exports = export_table_new();
     serve->mounts = mount_list_new();
+    serve->control_exports = mem_array(options->export_count + 1, sizeof(*serve->control_exports));
     int err = start_fs(serve, reterr);
     for (size_t i = 0; err == 0 && i < options->export_count; i++)
         err = add_volume(serve, &options->exports[i], reterr);
@@ -259,6 +278,9 @@ void serve_stop(struct serve *serve)
     set_durable(serve, NULL);
     if (serve->nfsd)
         nfsd_stop(serve->nfsd);
+    if (serve->started)
+        fs_drain(serve->fs, deadline_ns); /* may be watched: "pailfs status" */
+    control_stop(serve->control);
     if (serve->fs) {
         fs_stop(serve->fs, deadline_ns, &left);
         if (serve->started)
@@ -268,5 +290,6 @@ void serve_stop(struct serve *serve)
     portmap_free(serve->portmap);
     export_table_free(serve->exports);
     mount_list_free(serve->mounts);
+    free(serve->control_exports);
     (void)pthread_mutex_destroy(&serve->durable_mutex);
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "cmd/control.h"
 #include "cmd/serve_options.h"
 #include "fs/fs.h"
 #include "nfsd/export.h"
@@ -24,6 +25,8 @@ struct serve {
     struct mount_service mount;
     struct nfsd_program programs[SERVE_PROGRAMS]; /* NFS first, then MOUNT */
     struct portmap_entry entries[SERVE_PORTMAP_ENTRIES];
+    struct control_export *control_exports; /* as many as there are exports */
+    struct control *control;
     bool started;
 
     pthread_mutex_t

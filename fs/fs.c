@@ -224,7 +224,7 @@ void fs_get_left(struct fs *fs, struct fs_left *ret)
 }
 
 /* Uploads everything, as far as time allows. */
-static void fs_drain(struct fs *fs, int64_t deadline_ns)
+static void fs_upload_all(struct fs *fs, int64_t deadline_ns)
 {
     for (;;) {
         struct fs_left left = {0};
@@ -261,15 +261,20 @@ static int fs_commit_try(struct fs_volume *vol, struct fs_req *req, void *args)
     return 0;
 }
 
+void fs_drain(struct fs *fs, int64_t deadline_ns)
+{
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
+        struct fs_req req = op_internal(CLOCK_NEVER);
+        (void)op_run(vol, &req, fs_commit_try, NULL);
+    }
+    fs_upload_all(fs, deadline_ns);
+}
+
 void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
 {
     struct fs_volume *vol, *next;
 
     if (fs->running) {
-        for (vol = fs->volumes; vol; vol = vol->next) {
-            struct fs_req req = op_internal(CLOCK_NEVER);
-            (void)op_run(vol, &req, fs_commit_try, NULL);
-        }
         fs_drain(fs, deadline_ns);
         upload_stop(fs);
         for (vol = fs->volumes; vol; vol = vol->next)

@@ -135,6 +135,10 @@ struct fs_left { /* what is not in the stores */
 };
 void fs_get_left(struct fs *fs, struct fs_left *ret);
 
+/* Makes all durable and uploads what it can until the deadline: the first part of fs_stop, for
+ * whoever wants to be asked meanwhile. No operation may be under way, nor come. */
+void fs_drain(struct fs *fs, int64_t deadline_ns);
+
 /* Makes all durable, uploads what it can until the deadline, stops all threads, frees. No operation
  * may be under way. ret_left may be NULL. */
 void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left);

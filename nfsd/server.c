@@ -350,6 +350,9 @@ void nfsd_free(struct nfsd *nfsd)
 
 void nfsd_get_usage(struct nfsd *nfsd, struct nfsd_usage *ret)
 {
+    struct drc_usage drc;
+
+    drc_get_usage(nfsd->drc, &drc);
     *ret = (struct nfsd_usage){
         .connections = atomic_load(&nfsd->connections),
         .calls = atomic_load(&nfsd->calls),
@@ -361,5 +364,8 @@ void nfsd_get_usage(struct nfsd *nfsd, struct nfsd_usage *ret)
         .calls_handed_over = atomic_load(&nfsd->handed_over),
         .replies_replayed = atomic_load(&nfsd->replayed),
         .connections_refused = atomic_load(&nfsd->refused),
+        .replies_kept = drc.entries,
+        .replies_kept_bytes = drc.bytes,
+        .replies_kept_max = drc.bytes_max,
     };
 }

@@ -87,5 +87,6 @@ struct nfsd_usage {
     uint32_t connections, calls, calls_held, workers;
     uint64_t receive_bytes, unsent_bytes;
     uint64_t calls_served, calls_handed_over, replies_replayed, connections_refused;
+    uint64_t replies_kept, replies_kept_bytes, replies_kept_max; /* for retransmissions */
 };
 void nfsd_get_usage(struct nfsd *nfsd, struct nfsd_usage *ret);

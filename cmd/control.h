@@ -1,0 +1,38 @@
+/*
+ * The control socket of a running gateway: HTTP over the Unix socket STATE_DIR/control, so that
+ * "pailfs status", "pailfs flush", curl and monitoring can ask how it is.
+ *
+ *   GET /status    JSON: what is not in the buckets yet, what went wrong, how full things are
+ *   GET /metrics   the same as numbers, in the text form of Prometheus
+ *   POST /flush    ?path=/EXPORT/PATH (all without it): send what waits now. &mark=MARK, as given
+ *                  by an earlier answer: speak of what was changed before that one. JSON
+ *
+ * Requests run on threads of their own and are few; the data path does not wait for them.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/options.h"
+#include "fs/status.h"
+
+struct nfsd;
+
+struct control_export {
+    const char *name, *url;
+    struct fs_volume *vol;
+};
+struct control_config { /* copied; what it points at has to stay */
+    const char *state_dir;
+    struct fs *fs;
+    struct nfsd *nfsd;
+    const struct control_export *exports;
+    size_t export_count;
+};
+
+struct control;
+int control_start(const struct control_config *config, struct control **ret,
+                  struct cmd_error *reterr);
+/* Ends the requests under way and removes the socket. NULL is fine. */
+void control_stop(struct control *control);

@@ -1,0 +1,147 @@
+/* POST /flush: which export a path is in, and what is still missing of it. */
+#include "cmd/control_int.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cloud/store.h"
+
+enum { FLUSH_DEADLINE_S = 5, FLUSH_FAILED_MAX = 100 };
+
+json_t *control_json_error(const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not know va_start here */
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    json_t *o = json_object();
+    (void)json_object_set_new(o, "error", control_json_text(text));
+    return o;
+}
+
+/* True if path is the export's or below it; *ret_rest is what follows. */
+static bool flush_in_export(const char *name, const char *path, const char **ret_rest)
+{
+    size_t len = strcmp(name, "/") == 0 ? 0 : strlen(name);
+
+    if (strncmp(path, name, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+        return false;
+    *ret_rest = path + len;
+    return true;
+}
+
+/* "START-TIME-ID". False if it is no such thing. */
+static bool flush_parse_mark(const char *text, uint64_t *ret_start, struct fs_mark *ret)
+{
+    int end = 0;
+
+    return sscanf(text, "%" SCNu64 "-%" SCNd64 "-%" SCNu64 "%n", ret_start, &ret->at_ns, &ret->id,
+                  &end) == 3 &&
+           end > 0 && text[end] == '\0';
+}
+
+struct flush_sum {
+    const struct control_config *config;
+    struct fs_mark mark;
+    bool again;
+    struct fs_flush all;
+    json_t *failed;
+};
+
+/* One export. 200, or another status and *ret_error. */
+static unsigned flush_export(struct flush_sum *sum, const struct control_export *export,
+                             const char *path, json_t **ret_error)
+{
+    struct fs_flush one;
+    int64_t deadline_ns = clock_mono_ns() + FLUSH_DEADLINE_S * CLOCK_S;
+    int err = fs_flush(export->vol, path, sum->mark, sum->again, deadline_ns, &one);
+
+    if (err == -EAGAIN) {
+        *ret_error = control_json_error("the store does not answer, so %s%s cannot be looked up",
+                                        export->name, path);
+        return 503;
+    }
+    if (err) {
+        *ret_error = control_json_error("%s%s: %s", export->name, path, strerrordesc_np(-err));
+        return err == -EIO ? 500 : err == -ENOENT || err == -ENOTDIR ? 404 : 400;
+    }
+    sum->all.files += one.files;
+    sum->all.bytes += one.bytes;
+    sum->all.deletes += one.deletes;
+    sum->all.drains += one.drains;
+    sum->all.failing += one.failing;
+    json_t *failed = control_json_files(export->name, &one.failed);
+    if (json_array_size(sum->failed) < FLUSH_FAILED_MAX)
+        (void)json_array_extend(sum->failed, failed);
+    json_decref(failed);
+    fs_flush_clear(&one);
+    return 200;
+}
+
+/* The export that path is in, the one with the longest name if there are several; all for "". */
+static unsigned flush_exports(struct flush_sum *sum, const char *path, json_t **ret_error)
+{
+    const struct control_export *best = NULL;
+    const char *rest = "", *best_rest = "";
+    unsigned status = 200;
+
+    if (strspn(path, "/") == strlen(path)) {
+        for (size_t i = 0; i < sum->config->export_count && status == 200; i++)
+            status = flush_export(sum, &sum->config->exports[i], "", ret_error);
+        return status;
+    }
+    for (size_t i = 0; i < sum->config->export_count; i++) {
+        const struct control_export *export = &sum->config->exports[i];
+        if (flush_in_export(export->name, path, &rest) &&
+            (!best || strlen(export->name) > strlen(best->name))) {
+            best = export;
+            best_rest = rest;
+        }
+    }
+    if (best)
+        return flush_export(sum, best, best_rest, ret_error);
+    *ret_error =
+        control_json_error("%s is in no export: expected a path such as %s/DIRECTORY", path,
+                           sum->config->export_count ? sum->config->exports[0].name : "/EXPORT");
+    return 404;
+}
+
+unsigned control_flush(const struct control_config *config, uint64_t start, const char *path,
+                       const char *mark, json_t **ret)
+{
+    struct flush_sum sum = {.config = config, .again = mark != NULL};
+    uint64_t mark_start = start;
+    char text[96];
+
+    if (!mark)
+        sum.mark = fs_mark_now(config->fs);
+    else if (!flush_parse_mark(mark, &mark_start, &sum.mark)) {
+        *ret = control_json_error("mark: expected what an earlier answer gave as its mark");
+        return 400;
+    }
+    if (mark_start != start) {
+        *ret = control_json_error("the gateway was restarted since that mark: ask without one");
+        return 409;
+    }
+    sum.failed = json_array();
+    unsigned status = flush_exports(&sum, path ? path : "", ret);
+    if (status != 200) {
+        json_decref(sum.failed);
+        return status;
+    }
+    (void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRId64 "-%" PRIu64, start, sum.mark.at_ns,
+                   sum.mark.id);
+    bool all = sum.all.files == 0 && sum.all.deletes == 0 && sum.all.drains == 0;
+    *ret = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "mark", text, "in_bucket", all,
+                     "files", (json_int_t)sum.all.files, "bytes", (json_int_t)sum.all.bytes,
+                     "deletes", (json_int_t)sum.all.deletes, "moves", (json_int_t)sum.all.drains,
+                     "failing", (json_int_t)sum.all.failing, "failed", sum.failed);
+    return 200;
+}

@@ -1,0 +1,113 @@
+/* "pailfs status": what a running gateway says of itself. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "cmd/command.h"
+#include "cmd/control_client.h"
+#include "cmd/status_print.h"
+#include "cmd/store_options.h"
+
+struct status_options {
+    char *state_dir;
+    bool json;
+};
+
+static int set_state_dir(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct status_options *)target)->state_dir, value, ret_why);
+}
+
+static int set_json(void *target, const char *value, const char **ret_why)
+{
+    (void)value;
+    (void)ret_why;
+    ((struct status_options *)target)->json = true;
+    return 0;
+}
+
+static const struct option_def status_table[] = {
+    {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
+    {NULL, "json", 'j', NULL, "print everything as JSON", set_json},
+    {NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+void command_status_help(FILE *out)
+{
+    (void)fputs(
+        "usage: pailfs status [options]\n"
+        "\n"
+        "Asks a running \"pailfs serve\" what is not in the buckets yet, how it is getting\n"
+        "there, and what went wrong. May be run by the user that the gateway runs as, and\n"
+        "by root.\n"
+        "\n"
+        "Exit status: 0 everything is in the buckets, 1 not everything, 2 called wrongly,\n"
+        "3 no gateway answers for that state directory.\n",
+        out);
+    options_help(status_table, out);
+    (void)fputs("\nThe same for other programs, over the socket STATE_DIR/control:\n"
+                "  curl --unix-socket /var/lib/pailfs/control http://localhost/status\n"
+                "  curl --unix-socket /var/lib/pailfs/control http://localhost/metrics\n",
+                out);
+}
+
+static int status_parse(int argc, char **argv, struct status_options *o, struct cmd_error *reterr)
+{
+    int first;
+    int err = options_parse(status_table, argc, argv, o, &first, reterr);
+
+    if (err)
+        return err;
+    if (first < argc)
+        return cmd_error_set(reterr, -EINVAL, "unexpected argument %s", argv[first]);
+    if (!o->state_dir)
+        o->state_dir = state_dir_default(reterr);
+    return o->state_dir ? 0 : -EINVAL;
+}
+
+static int status_run(const struct status_options *o, struct cmd_error *reterr)
+{
+    struct control_client *client = NULL;
+    json_t *status = NULL;
+    long http = 0;
+    int err = control_client_open(o->state_dir, &client, reterr);
+
+    if (!err)
+        err = control_client_ask(client, "GET", "/status", &http, &status, reterr);
+    control_client_close(client);
+    if (!err && http != 200)
+        err = cmd_error_set(reterr, -EBADMSG, "the gateway answered GET /status with %ld", http);
+    if (err) {
+        json_decref(status);
+        return CONTROL_NO_GATEWAY;
+    }
+    int result =
+        json_is_true(json_object_get(status, "in_bucket")) ? CONTROL_ALL_IN : CONTROL_NOT_ALL_IN;
+    if (o->json) {
+        (void)json_dumpf(status, stdout, JSON_INDENT(2));
+        (void)putchar('\n');
+    } else {
+        status_print(status, stdout);
+    }
+    json_decref(status);
+    /* What was not printed was not said. */
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        (void)cmd_error_set(reterr, -EIO, "the output cannot be written");
+        return CONTROL_NO_GATEWAY;
+    }
+    return result;
+}
+
+int command_status(int argc, char **argv)
+{
+    struct status_options options = {.state_dir = NULL};
+    struct cmd_error error = {{0}};
+    int result = COMMAND_USAGE;
+
+    if (status_parse(argc, argv, &options, &error) == 0)
+        result = status_run(&options, &error);
+    if (error.text[0])
+        (void)fprintf(stderr, "pailfs: %s\n", error.text);
+    free(options.state_dir);
+    return result;
+}
