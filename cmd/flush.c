@@ -1,10 +1,10 @@
 /* "pailfs flush": has a running gateway send what waits, and waits until it is in the bucket. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -174,10 +174,9 @@ static bool flush_done(struct flush *f)
 static void flush_pause(struct flush *f, int64_t *poll_ns)
 {
     int64_t left = f->end_ns - clock_mono_ns(), ns = *poll_ns < left ? *poll_ns : left;
-    struct timespec pause = {.tv_sec = ns / CLOCK_S, .tv_nsec = ns % CLOCK_S};
 
     if (ns > 0)
-        (void)nanosleep(&pause, NULL);
+        (void)poll(NULL, 0, (int)(ns / CLOCK_MS));
     *poll_ns =
         *poll_ns * 2 < FLUSH_POLL_MAX_MS * CLOCK_MS ? *poll_ns * 2 : FLUSH_POLL_MAX_MS * CLOCK_MS;
 }

@@ -1,5 +1,5 @@
 /* Pushing what waits to the bucket at once, and counting what of it is still missing there. */
-#include "fs/fs_int.h"
+#include "fs/status_int.h"
 
 #include <bsd/string.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* What of a volume is not in its bucket yet, and what went wrong: counted when somebody asks, by a
  * walk that does not keep the lock; and the few lines that are remembered. */
-#include "fs/fs_int.h"
+#include "fs/status_int.h"
 
 #include <string.h>
 #include <sys/statvfs.h>

@@ -3,20 +3,16 @@
  * of thousands of it, and clients must not wait for somebody who counts. Whoever takes something
  * off a list while a walk stands there moves the walk on (walk_left_dirty, walk_left_intent).
  */
-#include <time.h>
+#include "fs/status_int.h"
 
-#include "fs/fs_int.h"
+#include "base/thread.h"
 
 enum { WALK_CHUNK = 256, WALK_PAUSE_NS = 50000 };
 
 /* A mutex that is given back and taken at once would hardly ever go to who waits for it. */
 static void walk_pause(struct fs_volume *vol)
 {
-    struct timespec pause = {.tv_nsec = WALK_PAUSE_NS};
-
-    vol_unlock(vol);
-    (void)nanosleep(&pause, NULL);
-    vol_lock(vol);
+    (void)thread_cond_wait_until(&vol->cond, &vol->lock, clock_mono_ns() + WALK_PAUSE_NS);
 }
 
 void walk_dirty(struct fs_volume *vol, walk_dirty_fn *fn, void *ctx)
