@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +77,8 @@ static void run_series(struct bench *b, const struct conn_series *series, uint32
     struct conn_series mine = *series;
 
     mine.ctx = b;
+    if (b->window > 0)
+        mine.window = b->window;
     conn_run(b->nfs, &mine, first, count);
 }
 
@@ -110,24 +113,32 @@ static void row_write(struct bench *b)
     print_row("WRITE 1 MiB + COMMIT", count, seconds, cpu_at_rest(b) - cpu);
 }
 
-/* CREATE and a FILE_SYNC WRITE of 4 KiB, which is what a client makes of a small file; then their
- * removal. */
-static void row_create_remove(struct bench *b)
+/* CREATE and a FILE_SYNC WRITE of 4 KiB, which is what a client makes of a small file, with so many
+ * requests in flight. Afterwards the file is to be durable, and its name too. */
+static uint32_t row_create(struct bench *b, uint32_t window, const char *prefix)
 {
-    uint32_t count = 0;
+    uint32_t batch = window == 1 ? ROWS_FILES / 10 : ROWS_FILES, count = 0;
     double cpu = cpu_at_rest(b), began = now(), seconds;
+    char name[64];
 
-    b->prefix = "made";
+    b->prefix = prefix;
+    b->window = window;
     do {
-        run_series(b, &calls_create, count, ROWS_FILES);
-        run_series(b, &calls_write4k, 0, ROWS_FILES);
-        count += ROWS_FILES;
+        run_series(b, &calls_create, count, batch);
+        run_series(b, &calls_write4k, count, batch);
+        count += batch;
         seconds = now() - began;
     } while (seconds < b->seconds);
-    print_row("CREATE + 4 KiB WRITE", count, seconds, cpu_at_rest(b) - cpu);
+    b->window = 0;
+    snprintf(name, sizeof(name), "CREATE + 4 KiB WRITE, %u", window);
+    print_row(name, count, seconds, cpu_at_rest(b) - cpu);
+    return count;
+}
 
-    cpu = cpu_at_rest(b);
-    began = now();
+static void row_remove(struct bench *b, uint32_t count)
+{
+    double cpu = cpu_at_rest(b), began = now(), seconds;
+
     run_series(b, &calls_remove, 0, count);
     seconds = now() - began;
     print_row("REMOVE", count, seconds, cpu_at_rest(b) - cpu);
@@ -167,14 +178,25 @@ void rows_prepare(struct bench *b, const char *host, const char *mount_port, con
     run_series(b, &calls_read1m, 0, ROWS_FILE_SIZE / ROWS_MEG); /* warm */
 }
 
-void rows_run(struct bench *b)
+static const struct {
+    const char *name;
+    const struct conn_series *series;
+} reading[] = {
+    {"NULL", &calls_null},         {"GETATTR", &calls_getattr},
+    {"LOOKUP", &calls_lookup},     {"READDIRPLUS, per entry", &calls_readdirplus},
+    {"READ 4 KiB", &calls_read4k}, {"READ 1 MiB", &calls_read1m},
+};
+
+void rows_run(struct bench *b, const char *only)
 {
-    row_reading(b, "NULL", &calls_null);
-    row_reading(b, "GETATTR", &calls_getattr);
-    row_reading(b, "LOOKUP", &calls_lookup);
-    row_reading(b, "READDIRPLUS, per entry", &calls_readdirplus);
-    row_reading(b, "READ 4 KiB", &calls_read4k);
-    row_reading(b, "READ 1 MiB", &calls_read1m);
-    row_write(b);
-    row_create_remove(b);
+    for (size_t i = 0; i < sizeof(reading) / sizeof(reading[0]); i++)
+        if (strstr(reading[i].name, only))
+            row_reading(b, reading[i].name, reading[i].series);
+    if (strstr("WRITE 1 MiB + COMMIT", only))
+        row_write(b);
+    if (strstr("CREATE + 4 KiB WRITE and REMOVE", only)) {
+        (void)row_create(b, 1, "one");
+        (void)row_create(b, 8, "eight");
+        row_remove(b, row_create(b, 64, "many"));
+    }
 }

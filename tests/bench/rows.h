@@ -16,7 +16,7 @@ struct bench {
     struct wire_handle *files; /* ROWS_FILES of them, in dir */
     pid_t server;              /* whose CPU time is counted; 0: nobody's */
     double seconds;            /* a row lasts about this long */
-    uint32_t window;
+    uint32_t window;           /* requests in flight; 0: as the series says */
 
     /* of the row that runs */
     const char *prefix; /* of the names it uses */
@@ -32,5 +32,5 @@ struct bench {
 void rows_prepare(struct bench *b, const char *host, const char *mount_port, const char *nfs_port,
                   const char *export, const char *run);
 
-/* Runs every row, printing one JSON object per line. */
-void rows_run(struct bench *b);
+/* Runs the rows whose names contain only ("": every row), printing one JSON object per line. */
+void rows_run(struct bench *b, const char *only);

@@ -12,12 +12,13 @@ import stores
 BENCH = os.environ.get("PAILFS_BENCH") or os.path.join(os.path.dirname(kit.BIN), "..", "tests", "bench", "pailfs-bench")
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = os.environ.get("SECONDS_PER_ROW", "1")
+ONLY = os.environ.get("ROWS", "")
 PORT = 12049
 
 
 def drive(name, port, mount_port, export, pid, turn):
     """One round against one server: {row: (ops/s, CPU us/op)}."""
-    done = subprocess.run([BENCH, "127.0.0.1", str(mount_port), str(port), export, str(pid), SECONDS, f"run{turn}"],
+    done = subprocess.run([BENCH, "127.0.0.1", str(mount_port), str(port), export, str(pid), SECONDS, f"run{turn}", ONLY],
                           stdout=subprocess.PIPE, text=True, check=False)
     kit.check(done.returncode == 0, f"the client failed against {name}")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
