@@ -49,6 +49,7 @@ struct check {
     size_t told_count;
     struct db_query *link, *child, *redirects; /* of check_path.c */
     struct check_chain chain;
+    struct stage *stage; /* while its bytes are read; NULL: it has no files */
 };
 
 /* A sentence. Each format is a kind of its own, and literal. */

@@ -102,6 +102,25 @@ static void extents_by_file(struct check *c)
     check_database_errors(c, "bytes in the stage");
 }
 
+/* Reads the bytes for their checksums. */
+static void extents_read(struct check *c, struct db_query *row, const char *name)
+{
+    uint64_t id = db_row_u64(row, 0), off = db_row_u64(row, 1), len = db_row_u64(row, 2);
+    uint64_t segment = db_row_u64(row, 3), pos = db_row_u64(row, 4);
+
+    int err = stage_adopt(c->stage, segment, pos, len);
+    if (!err)
+        err = stage_verify(c->stage, segment, pos, len);
+    if (err == -EPROTO)
+        check_problem(c, "the stage file %s was written by another version of pailfs", name);
+    else if (err)
+        check_problem(c,
+                      "%s: %" PRIu64 " bytes at %" PRIu64 " are damaged: at %" PRIu64
+                      " in the stage file %s is something else than what "
+                      "was written",
+                      CHECK_WHO(c, id), len, off, pos, name);
+}
+
 static void extents_place(struct check *c, struct db_query *row)
 {
     uint64_t id = db_row_u64(row, 0), off = db_row_u64(row, 1), len = db_row_u64(row, 2);
@@ -110,15 +129,16 @@ static void extents_place(struct check *c, struct db_query *row)
 
     stage_segment_name(db_row_u64(row, 3), name);
     if (db_row_null(row, 5))
-        check_problem(c,
-                      "%s: %" PRIu64 " bytes at %" PRIu64 " lie in the stage file %s, which is "
-                      "missing",
-                      CHECK_WHO(c, id), len, off, name);
+        check_problem(
+            c, "%s: %" PRIu64 " bytes at %" PRIu64 " lie in the stage file %s, which is missing",
+            CHECK_WHO(c, id), len, off, name);
     else if (pos + len > db_row_u64(row, 5) || pos + len < pos)
         check_problem(c,
                       "%s: %" PRIu64 " bytes at %" PRIu64 " lie at %" PRIu64
                       " in the stage file %s, which is only %" PRIu64 " long",
                       CHECK_WHO(c, id), len, off, pos, name, db_row_u64(row, 5));
+    else if (c->stage && len > 0)
+        extents_read(c, row, name);
 }
 
 /* Bytes are given out once: no two extents name the same. */
@@ -165,8 +185,15 @@ static void extents_orphans(struct check *c)
 
 void check_stage(struct check *c)
 {
+    struct stage_error error = {{0}};
+
     segments_list(c);
     extents_by_file(c);
+    /* It would make its directory. */
+    if (c->counts->segments > 0 && stage_open(c->config->state_dir, UINT64_MAX, &c->stage, &error))
+        check_problem(c, "%s; so checksums could not be looked at", error.text);
     extents_by_segment(c);
+    stage_close(c->stage); /* never told that it was recovered: it removes nothing */
+    c->stage = NULL;
     extents_orphans(c);
 }

@@ -435,6 +435,13 @@ static void test_stage_files(void **state)
     assert_int_equal(n.problems, 0);
     assert_int_equal(n.orphan_bytes, st.st_size);
     expect("note: 1 stage files");
+    copy_state();
+    run("printf X | dd of='%s' bs=1 seek=%ld conv=notrunc status=none", segment,
+        (long)st.st_size - 2);
+    assert_int_equal(check(NULL).problems, 1);
+    expect("\"d/later\" (inode");
+    expect("are damaged");
+    copy_state();
     run("touch '%s/stage/notes.txt'", state_dir);
     assert_int_equal(check(NULL).problems, 0);
     expect("\"notes.txt\", which is not ours");
