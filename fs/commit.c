@@ -19,6 +19,31 @@ void commit_note_mark(struct inode *ino, uint64_t mark)
         ino->synced_mark = mark - 1; /* of an append that came late: its sync may have failed */
     if (mark > ino->stage_mark)
         ino->stage_mark = mark;
+    if (mark < ino->rescue_mark)
+        ino->rescue_mark = mark;
+}
+
+void commit_late_error(struct inode *ino, int err)
+{
+    if (err != ino->told_err || ino->write_version != ino->told_version)
+        ino->sticky_err = err;
+}
+
+int commit_take_late(struct inode *ino)
+{
+    int err = ino->sticky_err;
+
+    if (err) {
+        ino->told_err = err;
+        ino->told_version = ino->write_version;
+        ino->sticky_err = 0;
+    }
+    return err;
+}
+
+void commit_clear_late(struct inode *ino)
+{
+    ino->sticky_err = ino->told_err = 0;
 }
 
 struct commit_rows {
@@ -55,39 +80,62 @@ void commit_flush(struct change *c, struct inode *ino)
     change_row(c, ino);
 }
 
+/* A sync of ino's bytes failed. Once they are staged again and looked at again; if that fails too
+ * the caller is told. */
+static int commit_sync_failed(struct fs_volume *vol, struct inode *ino, int err)
+{
+    log_event(LOG_ERROR, "stage_sync_failed", "ino=%lu err=%s", (unsigned long)ino->id,
+              strerrordesc_np(-err));
+    if (!(ino->flags & (INODE_RESCUED | INODE_GONE)) && ino->extents) {
+        ino->flags |= INODE_RESCUED;
+        err = rescue_run(vol, ino);
+        if (!err)
+            return -ERESTART;
+    }
+    ino->flags &= ~(uint32_t)INODE_RESCUED;
+    commit_lost(vol->fs);
+    err = err == -ENOSPC ? -ENOSPC : -EIO;
+    commit_late_error(ino, err);
+    return err;
+}
+
+/* What is written of ino goes to the disk; -ERESTART when it is there. */
+static int commit_sync(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
+{
+    uint64_t first = ino->first_mark, mark = ino->stage_mark;
+
+    if (ino->flags & INODE_RESCUING)
+        return op_wait(vol, req);
+    if ((req->flags & FS_NOWAIT) || clock_mono_ns() >= req->deadline_ns)
+        return -EAGAIN;
+    inode_pin(vol, ino);
+    vol_unlock(vol);
+    int err = stage_sync(vol->fs->stage, first, mark);
+    vol_lock(vol);
+    if (err && !(ino->flags & INODE_RESCUING)) {
+        err = commit_sync_failed(vol, ino, err);
+    } else if (!err) {
+        ino->flags &= ~(uint32_t)INODE_RESCUED;
+        if (ino->synced_mark < mark && ino->first_mark >= first) {
+            ino->synced_mark = mark;
+            ino->first_mark = mark + 1;
+        }
+        err = -ERESTART; /* writes that came meanwhile are not synced yet: look again */
+    } else {
+        err = -ERESTART; /* somebody else saves what can be saved */
+    }
+    inode_unpin(vol, ino);
+    return err;
+}
+
 int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, uint64_t *ret_seq)
 {
+    bool unflushed = ino->extents && extent_map_unflushed(ino->extents);
     struct change c;
-    int err;
 
-    if (ino->extents && extent_map_unflushed(ino->extents)) {
-        if (ino->synced_mark < ino->stage_mark) {
-            uint64_t first = ino->first_mark, mark = ino->stage_mark;
-            if (req->flags & FS_NOWAIT)
-                return -EAGAIN;
-            if (clock_mono_ns() >= req->deadline_ns)
-                return -EAGAIN;
-            inode_pin(vol, ino);
-            vol_unlock(vol);
-            err = stage_sync(vol->fs->stage, first, mark);
-            vol_lock(vol);
-            inode_unpin(vol, ino);
-            if (err) {
-                log_event(LOG_ERROR, "stage_sync_failed", "ino=%lu err=%s", (unsigned long)ino->id,
-                          strerrordesc_np(-err));
-                commit_lost(vol->fs);
-                return err == -ENOSPC ? -ENOSPC : -EIO;
-            }
-            if (ino->synced_mark < mark && ino->first_mark >= first) {
-                ino->synced_mark = mark;
-                ino->first_mark = mark + 1;
-            }
-            return -ERESTART; /* writes that came meanwhile are not synced yet: look again */
-        }
-        change_begin(&c, vol);
-        commit_flush(&c, ino);
-        change_end(&c, NULL);
-    } else if (ino->disk_size != ino->size) {
+    if (unflushed && ino->synced_mark < ino->stage_mark)
+        return commit_sync(vol, req, ino);
+    if (unflushed || ino->disk_size != ino->size) {
         change_begin(&c, vol);
         commit_flush(&c, ino);
         change_end(&c, NULL);
@@ -120,13 +168,12 @@ static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
     if (ino->type != FS_REG)
         return -EINVAL;
     err = commit_inode(vol, req, ino, &seq);
+    if (err != -ERESTART && err != -EAGAIN) {
+        int late = commit_take_late(ino);
+        err = err ? err : late;
+    }
     if (err)
         return err;
-    if (ino->sticky_err) {
-        err = ino->sticky_err;
-        ino->sticky_err = 0;
-        return err;
-    }
     req->seq = seq;
     if ((ino->flags & INODE_TO_STORE) && !(ino->flags & INODE_UPLOADING) && !a->kicked) {
         dirty_update(vol, ino, vol->fs->config.commit_store ? 0 : vol->fs->config.quiet_ns);

@@ -47,7 +47,7 @@ void conflict_rename(struct fs_volume *vol, struct inode *ino, bool base_lost)
     if (base_lost || again || !dir || inode_find_name(vol, dir->id, name)) {
         /* Part of the content is nowhere any more, or this second had a conflict already. What we
          * have stays in the stage; the next COMMIT tells. */
-        ino->sticky_err = -EIO;
+        commit_late_error(ino, -EIO);
         ino->tries++;
         ino->due_ns = clock_mono_ns() + 5 * CLOCK_S;
         log_event(LOG_ERROR, "conflict_kept_local", "name=%s base_lost=%d", LOG_Q(ino->key->name),

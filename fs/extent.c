@@ -31,6 +31,7 @@ RB_HEAD(extent_tree, extent_node);
 
 struct grave {
     uint64_t segment, pos, len;
+    uint64_t version; /* of the row that may point at it */
 };
 
 struct extent_graves {
@@ -83,26 +84,38 @@ static void map_add_stale(struct extent_map *map, uint64_t off)
     map->stale[map->stale_count++] = off;
 }
 
-static void graves_add(struct extent_map *map, uint64_t segment, uint64_t pos, uint64_t len)
+static struct extent_graves *graves_new(struct stage *stage)
 {
-    struct extent_graves *graves = map->graves;
+    struct extent_graves *graves = mem_zalloc(sizeof(*graves));
 
-    if (!graves) {
-        graves = map->graves = mem_zalloc(sizeof(*graves));
-        graves->stage = map->stage;
-    }
-    if (graves->count > 0) {
-        struct grave *last = &graves->array[graves->count - 1];
-        if (last->segment == segment && last->pos + last->len == pos) {
-            last->len += len;
-            return;
-        }
-    }
+    graves->stage = stage;
+    return graves;
+}
+
+static void graves_push(struct extent_graves *graves, const struct grave *grave)
+{
     if (graves->count == graves->cap) {
         graves->cap = graves->cap ? 2 * graves->cap : 16;
         graves->array = mem_rearray(graves->array, graves->cap, sizeof(graves->array[0]));
     }
-    graves->array[graves->count++] = (struct grave){segment, pos, len};
+    graves->array[graves->count++] = *grave;
+}
+
+static void graves_add(struct extent_map *map, const struct grave *grave)
+{
+    struct extent_graves *graves = map->graves;
+
+    if (!graves)
+        graves = map->graves = graves_new(map->stage);
+    if (graves->count > 0) {
+        struct grave *last = &graves->array[graves->count - 1];
+        if (last->segment == grave->segment && last->pos + last->len == grave->pos &&
+            last->version == grave->version) {
+            last->len += grave->len;
+            return;
+        }
+    }
+    graves_push(graves, grave);
 }
 
 static struct extent_graves *graves_take(struct extent_map *map)
@@ -113,14 +126,19 @@ static struct extent_graves *graves_take(struct extent_map *map)
     return graves;
 }
 
-/* Bytes that left the map. */
-static void map_release(struct extent_map *map, bool in_db, uint64_t segment, uint64_t pos,
-                        uint64_t len)
+/* len bytes of that extent, from its byte at on, have left the map. */
+static void map_release(struct extent_map *map, bool in_db, const struct extent *extent,
+                        uint64_t at, uint64_t len)
 {
+    struct grave grave = {.segment = extent->segment,
+                          .pos = extent->pos + at,
+                          .len = len,
+                          .version = extent->version};
+
     if (in_db)
-        graves_add(map, segment, pos, len);
+        graves_add(map, &grave);
     else
-        stage_unref(map->stage, segment, pos, len);
+        stage_unref(map->stage, grave.segment, grave.pos, grave.len);
 }
 
 static void node_set_unkept(struct extent_map *map, struct extent_node *node)
@@ -234,7 +252,7 @@ static void node_cut(struct extent_map *map, struct extent_node *node, uint64_t 
     } else {
         node_remove(map, node);
     }
-    map_release(map, in_db, old.segment, old.pos + from, to - from);
+    map_release(map, in_db, &old, from, to - from);
 }
 
 void extent_map_cut(struct extent_map *map, uint64_t off, uint64_t len)
@@ -301,7 +319,7 @@ void extent_map_drop(struct extent_map *map, uint64_t version)
     RB_FOREACH_SAFE (node, extent_tree, &map->tree, next) {
         if (node->extent.version > version)
             continue;
-        map_release(map, node->in_db, node->extent.segment, node->extent.pos, node->extent.len);
+        map_release(map, node->in_db, &node->extent, 0, node->extent.len);
         node_remove(map, node);
     }
 }
@@ -356,6 +374,18 @@ void extent_map_snapshot(const struct extent_map *map, struct extent_snapshot *r
     }
 }
 
+void extent_map_unkept(const struct extent_map *map, struct extent_snapshot *ret)
+{
+    struct extent_node *node;
+
+    *ret = (struct extent_snapshot){.stage = map->stage};
+    ret->extents = mem_array(map->count, sizeof(ret->extents[0]));
+    TAILQ_FOREACH (node, &map->unkept, unkept) {
+        stage_ref(map->stage, node->extent.segment, node->extent.pos, node->extent.len);
+        ret->extents[ret->count++] = node->extent;
+    }
+}
+
 void extent_snapshot_clear(struct extent_snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
@@ -374,8 +404,31 @@ void extent_graves_free(struct extent_graves *graves)
     for (size_t i = 0; i < graves->count; i++)
         stage_unref(graves->stage, graves->array[i].segment, graves->array[i].pos,
                     graves->array[i].len);
+    extent_graves_forget(graves);
+}
+
+void extent_graves_forget(struct extent_graves *graves)
+{
+    if (!graves)
+        return;
     free(graves->array);
     free(graves);
+}
+
+struct extent_graves *extent_map_take_graves(struct extent_map *map, uint64_t version)
+{
+    struct extent_graves *all = graves_take(map), *taken;
+
+    if (!all)
+        return NULL;
+    map->graves = graves_new(map->stage); /* keeps what newer rows may point at */
+    taken = graves_new(map->stage);
+    for (size_t i = 0; i < all->count; i++) {
+        struct extent_graves *to = all->array[i].version <= version ? taken : map->graves;
+        graves_push(to, &all->array[i]);
+    }
+    extent_graves_forget(all);
+    return taken;
 }
 
 static void map_flush_stale(struct extent_map *map, void (*del)(void *ctx, uint64_t off), void *ctx)
@@ -418,7 +471,7 @@ static void map_empty(struct extent_map *map)
     struct extent_node *node;
 
     while ((node = RB_MIN(extent_tree, &map->tree))) {
-        map_release(map, node->in_db, node->extent.segment, node->extent.pos, node->extent.len);
+        map_release(map, node->in_db, &node->extent, 0, node->extent.len);
         node_remove(map, node);
     }
     free(map->stale);
@@ -436,13 +489,8 @@ struct extent_graves *extent_map_bury(struct extent_map *map)
 
 void extent_map_free(struct extent_map *map)
 {
-    struct extent_graves *graves;
-
     if (!map)
         return;
     /* Their references are left standing: the next start adopts what the rows point at. */
-    graves = extent_map_bury(map);
-    if (graves)
-        free(graves->array);
-    free(graves);
+    extent_graves_forget(extent_map_bury(map));
 }

@@ -55,6 +55,8 @@ struct extent_snapshot {
     size_t count;
 };
 void extent_map_snapshot(const struct extent_map *map, struct extent_snapshot *ret);
+/* The same of those that are not kept, in no order. */
+void extent_map_unkept(const struct extent_map *map, struct extent_snapshot *ret);
 void extent_snapshot_clear(struct extent_snapshot *snapshot);
 
 /*
@@ -66,6 +68,11 @@ void extent_snapshot_clear(struct extent_snapshot *snapshot);
  */
 struct extent_graves;
 void extent_graves_free(struct extent_graves *graves); /* NULL is fine */
+/* The transaction did not become durable before the end of the process: the bytes stay. */
+void extent_graves_forget(struct extent_graves *graves);
+/* Those that only rows of version <= version may point at: for a transaction that removes just
+ * these rows. NULL: none. */
+struct extent_graves *extent_map_take_graves(struct extent_map *map, uint64_t version);
 
 /* What the database has to be told: calls del(ctx, off) for each row that was kept and is no longer
  * as it was, then put(ctx, extent) for each extent not yet kept; then all count as kept. Returns

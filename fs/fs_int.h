@@ -67,6 +67,8 @@ enum inode_flag {
     INODE_OBSERVED = 1 << 20,  /* directory: a client may have cached its names */
     INODE_IN_CHANGE = 1 << 22,
     /* on change->rows */ INODE_DETACH = 1 << 23, /* its base has to be let go: see detach.c */
+    INODE_RESCUING = 1 << 24, /* its unsynced bytes are being staged again */
+    INODE_RESCUED = 1 << 25,  /* they were, and not synced since */
     INODE_LINKED = 1 << 21, /* counted in its parent's kids: the way up is in memory */
 };
 
@@ -137,6 +139,7 @@ struct inode {
     uint64_t write_version;     /* of the last write */
     uint64_t stage_mark;        /* of the last append */
     uint64_t first_mark;        /* of the first one after synced_mark, or earlier */
+    uint64_t rescue_mark;       /* the lowest since a rescue began */
     uint64_t synced_mark;       /* up to here the stage is on the disk */
 
     uint64_t seq;       /* last transaction with its row or name; durable before eviction */
@@ -159,7 +162,9 @@ struct inode {
     char *target_key; /* on volume->targets while on volume->dirty */
     int64_t due_ns, dirty_since_ns;
     uint32_t tries;
-    int sticky_err; /* told to the next COMMIT */
+    int sticky_err;        /* told to the next WRITE or COMMIT: see commit_late_error */
+    int told_err;          /* the last one that was told, */
+    uint64_t told_version; /* and the write_version then */
     char
         *flight_key; /* key that an upload writes, or was writing before a crash: durable before the
                         upload begins, until its outcome is. On volume->flights while it runs */
@@ -559,10 +564,23 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
 void commit_flush(struct change *c, struct inode *ino);
 /* An append with that mark is in the extent map now. */
 void commit_note_mark(struct inode *ino, uint64_t mark);
+/* Something failed after its WRITE or COMMIT was answered: the next one tells. The same failure of the
+ * same content is told once, however often it is tried again. */
+void commit_late_error(struct inode *ino, int err);
+/* What is to be told, once; or 0. */
+int commit_take_late(struct inode *ino);
+/* Nothing is wrong any more. */
+void commit_clear_late(struct inode *ino);
 /* The write verifier changes: unstable writes may be lost. */
 void commit_lost(struct fs *fs);
 /* Handle on the base for reading, with a reference; path in memory. NULL: no base. */
 struct reader_file *read_file(struct fs_volume *vol, struct inode *ino);
+
+/* --- rescue.c --- */
+
+/* A sync failed: ino's unsynced bytes are staged again. Lock held, but not meanwhile; ino is pinned.
+ * 0, or why they could not be. */
+int rescue_run(struct fs_volume *vol, struct inode *ino);
 
 /* --- intent.c --- */
 

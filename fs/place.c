@@ -180,6 +180,8 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
             db_del_extents(c->txn, ino->id, p->write_version);
             if (ino->synced_mark >= ino->stage_mark)
                 commit_flush(c, ino);
+            else
+                change_grave(c, extent_map_take_graves(ino->extents, p->write_version));
         }
         if (ino->write_version == p->write_version)
             ino->flags &= ~(uint32_t)INODE_DIRTY;
@@ -188,7 +190,7 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
         ino->flags &= ~(uint32_t)INODE_META_DIRTY;
     ino->checked_ns = clock_mono_ns();
     ino->tries = 0;
-    ino->sticky_err = 0;
+    commit_clear_late(ino);
     place_note_error(ino, 0, "");
     flight_forget(ino);
     ino->dirty_since_ns = p->frozen_ns; /* if it is dirty still, by what was done meanwhile */
@@ -214,7 +216,7 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
     ino->due_ns =
         clock_mono_ns() + (wait_s < PLACE_RETRY_MAX_S ? wait_s : PLACE_RETRY_MAX_S) * CLOCK_S;
     if (err != -EAGAIN)
-        ino->sticky_err = err;
+        commit_late_error(ino, err);
     place_note_error(ino, err, p->error_text);
     status_failed(vol, "upload", p->target, err, p->error_text);
     log_event(LOG_WARN, "upload_failed", "key=%s err=%s text=%s tries=%u", LOG_Q(p->target),
@@ -312,7 +314,7 @@ void place_run(struct fs_volume *vol, struct inode *ino)
                 status_failed(vol, "upload", ino->target_key, err, "");
         }
         if (err == -ENAMETOOLONG)
-            ino->sticky_err = err;
+            commit_late_error(ino, err);
     } else {
         err = place_look_before(&p);
         if (!err)

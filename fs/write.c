@@ -78,6 +78,8 @@ static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
         return err;
     if (!a->inserted) {
         err = write_check(vol, req, a, ino);
+        if (!err)
+            err = commit_take_late(ino);
         if (err || !a->staged) {
             inode_attr(ino, vol, &a->wcc->after);
             a->wcc->after_valid = true;
@@ -93,6 +95,8 @@ static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
     if (a->stable == FS_UNSTABLE)
         return 0;
     err = commit_inode(vol, req, ino, &seq);
+    if (err && err != -ERESTART && err != -EAGAIN)
+        (void)commit_take_late(ino); /* told by this */
     if (!err)
         dirty_update(vol, ino, vol->fs->config.quiet_ns);
     req->seq = seq;
