@@ -67,8 +67,8 @@ enum inode_flag {
     INODE_OBSERVED = 1 << 20,  /* directory: a client may have cached its names */
     INODE_IN_CHANGE = 1 << 22,
     /* on change->rows */ INODE_DETACH = 1 << 23, /* its base has to be let go: see detach.c */
-    INODE_RESCUING = 1 << 24, /* its unsynced bytes are being staged again */
-    INODE_RESCUED = 1 << 25,  /* they were, and not synced since */
+    INODE_RESCUING = 1 << 25,                     /* its unsynced bytes are being staged again */
+    INODE_RESCUED = 1 << 26,                      /* they were, and not synced since */
     INODE_LINKED = 1 << 21, /* counted in its parent's kids: the way up is in memory */
 };
 
@@ -564,8 +564,8 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
 void commit_flush(struct change *c, struct inode *ino);
 /* An append with that mark is in the extent map now. */
 void commit_note_mark(struct inode *ino, uint64_t mark);
-/* Something failed after its WRITE or COMMIT was answered: the next one tells. The same failure of the
- * same content is told once, however often it is tried again. */
+/* Something failed after its WRITE or COMMIT was answered: the next one tells. The same failure of
+ * the same content is told once, however often it is tried again. */
 void commit_late_error(struct inode *ino, int err);
 /* What is to be told, once; or 0. */
 int commit_take_late(struct inode *ino);
@@ -578,8 +578,8 @@ struct reader_file *read_file(struct fs_volume *vol, struct inode *ino);
 
 /* --- rescue.c --- */
 
-/* A sync failed: ino's unsynced bytes are staged again. Lock held, but not meanwhile; ino is pinned.
- * 0, or why they could not be. */
+/* A sync failed: ino's unsynced bytes are staged again. Lock held, but not meanwhile; ino is
+ * pinned. 0, or why they could not be. */
 int rescue_run(struct fs_volume *vol, struct inode *ino);
 
 /* --- intent.c --- */
