@@ -71,7 +71,8 @@ struct fault_decision fault_decide(enum fault_point point, const char *name, boo
 /* How often a rule (0 is the first) was met, and has struck, since the rules were set. */
 uint64_t fault_rule_seen(size_t rule);
 uint64_t fault_rule_hits(size_t rule);
-uint64_t fault_rules_gen(void); /* changes with the rules */
+void fault_rule_end(size_t rule); /* it strikes no more; the others go on */
+uint64_t fault_rules_gen(void);   /* changes with the rules */
 void fault_caps(struct store_caps *caps);
 void fault_kill(void) __attribute__((noreturn));
 
@@ -92,6 +93,9 @@ void fault_counts_reset(void); /* all but what is in flight */
 
 /* Takes inner over. */
 struct store *fault_store_wrap(struct store *inner);
+/* store_open as it is, for a look at the store without faults. */
+int fault_plain_store_open(const char *url, const struct store_config *config, struct store **ret,
+                           struct store_error *reterr);
 
 struct fault_timer;
 struct fault_timer *fault_timer_new(void);

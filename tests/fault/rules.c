@@ -256,6 +256,13 @@ uint64_t fault_rule_hits(size_t rule)
     return rule < rules.count ? rules.list[rule].hits : 0;
 }
 
+void fault_rule_end(size_t rule)
+{
+    LOCK_SCOPE(&rules_lock);
+    if (rule < rules.count)
+        rules.list[rule].count = 0;
+}
+
 /* splitmix64: the same seed strikes the same calls. */
 static double rule_random(struct rule *rule)
 {

@@ -263,3 +263,9 @@ int __wrap_store_open(const char *url, const struct store_config *config, struct
         *ret = fault_store_wrap(inner);
     return err;
 }
+
+int fault_plain_store_open(const char *url, const struct store_config *config, struct store **ret,
+                           struct store_error *reterr)
+{
+    return __real_store_open(url, config, ret, reterr);
+}

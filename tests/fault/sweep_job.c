@@ -1,0 +1,302 @@
+/* One job: a scenario with one kind of fault, at each call in turn. */
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "tests/fault/sweep.h"
+
+enum { JOB_RUNS_MAX = 2000, JOB_TOGETHER_BYTES = 200 << 20, JOB_THREADS_MAX = 16 };
+
+static const struct scenario *job_scenario(const struct job *job)
+{
+    for (const struct scenario *s = sweep_scenarios; s->name; s++) {
+        if (strcmp(s->name, job->scenario) == 0)
+            return s;
+    }
+    abort();
+}
+
+static struct run job_new_run(const struct job *job, uint64_t n)
+{
+    struct run run = {.scenario = job_scenario(job), .fault = job->fault, .lasting = job->lasting};
+
+    (void)snprintf(run.name, sizeof(run.name), "r%lu", (unsigned long)n);
+    return run;
+}
+
+static char *job_rule(const struct job *job, uint64_t n, const char *key)
+{
+    return mem_printf("%s %s%s%s %s=%lu", job->fault, key ? "key=" : "", key ? key : "",
+                      key ? "/*" : "", job->lasting ? "from" : "nth", (unsigned long)n);
+}
+
+static bool job_verdict(const struct job *job, const struct run *run, uint64_t n)
+{
+    if (run->problem)
+        (void)fprintf(stderr, "sweep: %s: %s %s=%lu: %s\n", job->scenario, job->fault,
+                      job->lasting ? "from" : "nth", (unsigned long)n, run->problem);
+    return !run->problem;
+}
+
+static uint64_t job_next(const struct job *job, uint64_t n)
+{
+    return n + (job->stride ? job->stride : 1);
+}
+
+/* ---- one at a time ---- */
+
+static bool job_alone(const struct job *job, const struct sweep_place *place, uint64_t only,
+                      uint64_t *ret_runs)
+{
+    struct gateway g;
+    bool good = true, reached = true;
+
+    gateway_start(&g, place);
+    for (uint64_t n = only ? only : 1; good && reached; n = job_next(job, n)) {
+        struct run run = job_new_run(job, n);
+        CLEANUP_FREE char *rule = job_rule(job, n, NULL);
+        run_prepare(&g, &run);
+        run_quiet(&g, &run, "setup");
+        if (fault_rules_set(rule))
+            abort();
+        if (!run.problem)
+            run_steps(&g, &run);
+        (void)fault_rules_set(NULL);
+        good = job_verdict(job, &run, n);
+        reached = run.reached && !only && n < JOB_RUNS_MAX;
+        ++*ret_runs;
+        run_clear(&run);
+    }
+    gateway_stop(&g);
+    return good;
+}
+
+/* ---- many at a time ---- */
+
+struct together {
+    const struct job *job;
+    struct gateway g;
+    struct run *runs;
+    size_t count;
+    _Atomic size_t next;
+    bool prepared;
+};
+
+static void *together_main(void *arg)
+{
+    struct together *t = arg;
+
+    for (size_t i; (i = atomic_fetch_add(&t->next, 1)) < t->count;) {
+        if (!t->prepared)
+            run_prepare(&t->g, &t->runs[i]);
+        else if (!t->runs[i].problem)
+            run_steps(&t->g, &t->runs[i]);
+    }
+    return NULL;
+}
+
+static void together_all(struct together *t, size_t thread_count)
+{
+    pthread_t threads[JOB_THREADS_MAX];
+
+    atomic_store(&t->next, 0);
+    for (size_t i = 0; i < thread_count; i++) {
+        if (thread_start(&threads[i], "client", together_main, t))
+            abort();
+    }
+    for (size_t i = 0; i < thread_count; i++)
+        (void)pthread_join(threads[i], NULL);
+}
+
+static size_t together_threads(const struct scenario *scenario)
+{
+    uint64_t most = 1;
+
+    for (size_t i = 0; scenario->setup[i].op != STEP_END; i++)
+        most = scenario->setup[i].len > most ? scenario->setup[i].len : most;
+    for (size_t i = 0; scenario->steps[i].op != STEP_END; i++)
+        most = scenario->steps[i].len > most ? scenario->steps[i].len : most;
+    most = JOB_TOGETHER_BYTES / 4 / most;
+    return most < 1 ? 1 : most > JOB_THREADS_MAX ? JOB_THREADS_MAX : most;
+}
+
+/* How many calls there are: one run without a fault. */
+static uint64_t together_count(struct together *t, bool *ret_good)
+{
+    struct run run = job_new_run(t->job, 0);
+    CLEANUP_FREE char *points = mem_strndup(t->job->fault, strcspn(t->job->fault, " "));
+    CLEANUP_FREE char *rule = mem_printf("%s key=%s/*", points, run.name);
+
+    run_prepare(&t->g, &run);
+    if (fault_rules_set(rule))
+        abort();
+    if (!run.problem)
+        run_steps(&t->g, &run);
+    uint64_t seen = fault_rule_seen(0);
+    *ret_good = job_verdict(t->job, &run, 0);
+    run_clear(&run);
+    (void)fault_rules_set(NULL);
+    return seen;
+}
+
+static bool job_together(const struct job *job, const struct sweep_place *place, uint64_t only,
+                         uint64_t *ret_runs)
+{
+    struct together t = {.job = job};
+    size_t threads = together_threads(job_scenario(job));
+    char *rules = mem_strdup("");
+    bool good;
+
+    gateway_start(&t.g, place);
+    uint64_t calls = together_count(&t, &good), first = only ? only : 1;
+    t.runs = mem_array(calls + 3, sizeof(*t.runs));
+    for (uint64_t n = first; n <= calls + 2 && (!only || n == only); n = job_next(job, n)) {
+        struct run *run = &t.runs[t.count];
+        *run = job_new_run(job, n);
+        run->rule = t.count++;
+        CLEANUP_FREE char *rule = job_rule(job, n, run->name), *old = rules;
+        rules = mem_printf("%s%s\n", old, rule);
+    }
+    together_all(&t, threads);
+    if (fault_rules_set(rules))
+        abort();
+    t.prepared = true;
+    if (good)
+        together_all(&t, threads);
+    (void)fault_rules_set(NULL);
+    gateway_stop(&t.g);
+    for (size_t i = 0; i < t.count; i++) {
+        good = job_verdict(job, &t.runs[i], strtoull(t.runs[i].name + 1, NULL, 10)) && good;
+        run_clear(&t.runs[i]);
+    }
+    *ret_runs += t.count;
+    free(t.runs);
+    free(rules);
+    return good;
+}
+
+/* ---- killed each time ---- */
+
+struct life {
+    const struct job *job;
+    const struct sweep_place *place;
+    uint64_t before; /* the run that an earlier life left; 0: none */
+    uint64_t now;    /* the run to begin; 0: none */
+    const char *rule;
+    bool early;                /* the rule counts from the start of the gateway on */
+    struct progress *progress; /* of run before, then of run now */
+};
+
+/* In a process of its own. Returns unless it is killed. */
+static bool life_run(const struct life *life)
+{
+    struct gateway g;
+    struct run old = job_new_run(life->job, life->before);
+    struct run run = job_new_run(life->job, life->now);
+    bool good = true;
+
+    old.progress = run.progress = life->progress;
+    if (life->early && fault_rules_set(life->rule))
+        abort();
+    atomic_store(&life->progress->armed, life->early);
+    gateway_start(&g, life->place);
+    if (life->before) {
+        run_resume(&g, &old);
+        good = job_verdict(life->job, &old, life->before);
+    }
+    if (life->now && good) {
+        memset(life->progress, 0, sizeof(*life->progress));
+        run_prepare(&g, &run);
+        run_quiet(&g, &run, "setup");
+        if (!life->early && fault_rules_set(life->rule))
+            abort();
+        atomic_store(&life->progress->armed, true);
+        if (!run.problem)
+            run_steps(&g, &run);
+        good = job_verdict(life->job, &run, life->now);
+    }
+    run_clear(&old);
+    run_clear(&run);
+    gateway_stop(&g);
+    return good;
+}
+
+enum life_end { LIFE_KILLED, LIFE_FINISHED, LIFE_BAD };
+
+static enum life_end life_live(const struct life *life)
+{
+    int status;
+
+    (void)fflush(stderr);
+    pid_t pid = fork();
+    if (pid < 0)
+        abort();
+    if (pid == 0)
+        exit(life_run(life) ? 0 : 1); /* NOLINT(concurrency-mt-unsafe): with its leak check */
+    if (waitpid(pid, &status, 0) != pid)
+        abort();
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && atomic_load(&life->progress->armed))
+        return LIFE_KILLED;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return LIFE_FINISHED;
+    (void)fprintf(stderr, "sweep: %s: %s nth=%lu: the process ended with status %x\n",
+                  life->job->scenario, life->rule ? life->rule : "no fault",
+                  (unsigned long)life->now, status);
+    return LIFE_BAD;
+}
+
+static bool job_kills(const struct job *job, const struct sweep_place *place, uint64_t only,
+                      uint64_t *ret_runs)
+{
+    struct progress *progress =
+        mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    enum life_end end = LIFE_KILLED;
+    uint64_t before = 0;
+
+    assert(progress != MAP_FAILED);
+    for (uint64_t n = only ? only : 1; end == LIFE_KILLED && n < JOB_RUNS_MAX;
+         n = job_next(job, n)) {
+        CLEANUP_FREE char *rule = job_rule(job, n, NULL);
+        struct life life = {.job = job,
+                            .place = place,
+                            .before = before,
+                            .now = n,
+                            .rule = rule,
+                            .progress = progress};
+        end = life_live(&life);
+        ++*ret_runs;
+        before = n;
+        if (only && end == LIFE_KILLED) {
+            life = (struct life){.job = job, .place = place, .before = n, .progress = progress};
+            end = life_live(&life);
+            break;
+        }
+    }
+    (void)munmap(progress, sizeof(*progress));
+    return end == LIFE_FINISHED;
+}
+
+bool job_run(const struct job *job, const struct sweep_place *place, uint64_t only,
+             uint64_t *ret_runs)
+{
+    switch (job->kind) {
+    case SWEEP_ALONE:
+        return job_alone(job, place, only, ret_runs);
+    case SWEEP_TOGETHER:
+        return job_together(job, place, only, ret_runs);
+    case SWEEP_KILLS:
+    case SWEEP_RECOVERY:
+        return job_kills(job, place, only, ret_runs);
+    }
+    abort();
+}

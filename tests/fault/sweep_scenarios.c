@@ -1,0 +1,71 @@
+/* What is done while things go wrong. */
+#include "tests/fault/sweep.h"
+
+#define KB(n) ((uint64_t)(n) << 10)
+#define MB(n) ((uint64_t)(n) << 20)
+
+#define FILE_OF(name, size, seed)                                  \
+    {STEP_CREATE, .path = (name)},                                 \
+    {                                                              \
+        STEP_WRITE, .path = (name), .len = (size), .value = (seed) \
+    }
+
+const struct scenario sweep_scenarios[] = {
+    {"create-write-commit",
+     .steps = {FILE_OF("new", KB(600), 1),
+               {STEP_SYNC_WRITE, .path = "new", .off = 100, .len = 50, .value = 2},
+               {STEP_MKDIR, .path = "d"},
+               FILE_OF("d/inner", 10, 3)}},
+    {"big-upload", .steps = {FILE_OF("big", MB(18), 4)}},
+    {"overwrite-big", .setup = {FILE_OF("big", MB(18), 5)},
+     .steps = {{STEP_SYNC_WRITE, .path = "big", .off = MB(9), .len = KB(100), .value = 6},
+               {STEP_WRITE, .path = "big", .off = MB(18), .len = KB(300), .value = 7}}},
+    {"rename-file",
+     .setup = {FILE_OF("a", KB(3), 8), {STEP_MKDIR, .path = "d"}, FILE_OF("b", KB(2), 9)},
+     .steps = {{STEP_RENAME, .path = "a", .to = "d/a2"},
+               {STEP_RENAME, .path = "b", .to = "a"},
+               {STEP_SYNC_WRITE, .path = "a", .off = 1, .len = 5, .value = 10},
+               {STEP_RENAME, .path = "d/a2", .to = "b"}}},
+    {"rename-dir",
+     .setup = {{STEP_MKDIR, .path = "p"},
+               {STEP_MKDIR, .path = "p/sub"},
+               {STEP_MKDIR, .path = "p/empty"},
+               FILE_OF("p/1", KB(1), 11),
+               FILE_OF("p/2", KB(2), 12),
+               FILE_OF("p/sub/3", KB(3), 13)},
+     .steps = {{STEP_RENAME, .path = "p", .to = "q"},
+               {STEP_SYNC_WRITE, .path = "q/1", .off = 10, .len = 10, .value = 14},
+               {STEP_REMOVE, .path = "q/2"},
+               {STEP_MKDIR, .path = "p"},
+               FILE_OF("p/1", 100, 15),
+               {STEP_RENAME, .path = "q/sub", .to = "p/sub"}}},
+    {"rm-rf",
+     .setup = {{STEP_MKDIR, .path = "t"},
+               {STEP_MKDIR, .path = "t/u"},
+               FILE_OF("t/1", 10, 16),
+               FILE_OF("t/2", 20, 17),
+               FILE_OF("t/u/3", 30, 18),
+               FILE_OF("keep", 40, 19)},
+     .steps = {{STEP_REMOVE, .path = "t/1"},
+               {STEP_REMOVE, .path = "t/2"},
+               {STEP_REMOVE, .path = "t/u/3"},
+               {STEP_RMDIR, .path = "t/u"},
+               {STEP_RMDIR, .path = "t"}}},
+    {"rename-over",
+     .setup = {FILE_OF("x", KB(5), 20), FILE_OF("y", KB(6), 21), FILE_OF("z", KB(7), 22)},
+     .steps = {{STEP_RENAME, .path = "x", .to = "y"},
+               {STEP_SYNC_WRITE, .path = "z", .off = 5, .len = 5, .value = 23},
+               {STEP_RENAME, .path = "z", .to = "y"},
+               FILE_OF("x", 11, 24)}},
+    {"truncate", .setup = {FILE_OF("f", KB(9), 25), FILE_OF("g", KB(9), 26)},
+     .steps = {{STEP_TRUNCATE, .path = "f", .len = KB(4)},
+               {STEP_TRUNCATE, .path = "f", .len = KB(20)},
+               {STEP_TRUNCATE, .path = "g", .len = 0},
+               {STEP_SYNC_WRITE, .path = "g", .len = 7, .value = 27}}},
+    {"setattr", .setup = {FILE_OF("f", KB(1), 28), FILE_OF("g", KB(1), 29)},
+     .steps = {{STEP_CHMOD, .path = "f", .value = 0600},
+               {STEP_CHMOD, .path = "f", .value = 0640},
+               {STEP_SYNC_WRITE, .path = "g", .len = 7, .value = 30},
+               {STEP_CHMOD, .path = "g", .value = 0755}}},
+    {0},
+};
