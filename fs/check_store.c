@@ -209,14 +209,31 @@ static void check_bucket(struct check_bucket *b, const char *endpoint)
     check_database_errors(c, "the buckets");
 }
 
+/* What an identity was made from: "URL", "s3://BUCKET?endpoint=URL", and with either " at URL" if
+ * the endpoint was given as an option. To free. */
+static char *identity_url(const char *identity, char **ret_endpoint)
+{
+    static const char option[] = " at http", part[] = "?endpoint=http";
+    char *url = mem_strdup(identity), *at;
+
+    *ret_endpoint = NULL;
+    at = strstr(url, option);
+    if (at)
+        *at = '\0';
+    at = strncmp(url, "s3://", 5) == 0 ? strstr(url, part) : NULL;
+    if (at) {
+        *ret_endpoint = mem_strdup(strchr(at, '=') + 1);
+        *at = '\0';
+    }
+    return url;
+}
+
 void check_stores(struct check *c)
 {
     for (size_t i = 0; i < c->volume_count; i++) {
-        const char *identity = c->volumes[i].identity; /* "URL" or "URL at ENDPOINT" */
-        const char *at = strstr(identity, " at http");
-        size_t len = at ? (size_t)(at - identity) : strlen(identity);
-        CLEANUP_FREE char *url = mem_strndup(identity, len);
+        CLEANUP_FREE char *endpoint = NULL;
+        CLEANUP_FREE char *url = identity_url(c->volumes[i].identity, &endpoint);
         struct check_bucket b = {.c = c, .vol = &c->volumes[i], .url = url};
-        check_bucket(&b, at ? at + strlen(" at ") : NULL);
+        check_bucket(&b, endpoint);
     }
 }
