@@ -110,25 +110,18 @@ static int drain_move_try(struct fs_volume *vol, struct fs_req *req, void *args)
     change_row(&c, ino);
     change_end(&c, NULL);
     dirty_update(vol, ino, 0);
+    dirty_moving(vol, ino);
     return 0;
 }
 
-/* Waits until not too many files are on their way. */
+/* Waits until there is room among the files on their way. */
 static bool drain_window(struct fs_volume *vol)
 {
     bool go = true;
 
     vol_lock(vol);
-    for (;;) {
-        size_t count = 0;
-        const struct inode *ino;
-        TAILQ_FOREACH (ino, &vol->dirty, dirty) {
-            if (++count > DRAIN_WINDOW)
-                break;
-        }
-        if (count <= DRAIN_WINDOW || !(go = drain_pause(vol)))
-            break;
-    }
+    while (go && vol->moving > DRAIN_WINDOW)
+        go = drain_pause(vol);
     vol_unlock(vol);
     return go;
 }
@@ -343,6 +336,21 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
     }
     drain_finish(d->vol, id, epoch);
     return 0;
+}
+
+const char *drain_below(struct fs_volume *vol, const char *key)
+{
+    const struct inode *dir;
+    size_t len = strlen(key);
+
+    TAILQ_FOREACH (dir, &vol->draining, drain) {
+        for (size_t i = 0; i < dir->redirect_count; i++) {
+            const char *prefix = dir->redirects[i].prefix;
+            if (strncmp(prefix, key, len) == 0 && prefix[len] != '\0')
+                return prefix;
+        }
+    }
+    return NULL;
 }
 
 /* True if another redirect's prefix lies below this one: that one has to be empty first. */

@@ -90,7 +90,7 @@ static void flush_file(struct fs_volume *vol, struct inode *ino, void *ctx)
             status_file(vol, ino, &f->failed.file[f->failed.count++]);
     }
     if (ino->due_ns > walk->now && (!walk->again || ino->tries == 0)) {
-        ino->due_ns = walk->now;
+        dirty_due_at(vol, ino, walk->now);
         walk->pushed = true;
     }
 }
@@ -126,7 +126,7 @@ static void flush_intent(struct fs_volume *vol, struct intent *intent, void *ctx
         return;
     walk->ret->deletes++;
     if (intent->due_ns > walk->now && (!walk->again || intent->tries == 0))
-        intent->due_ns = walk->now;
+        intent_due_at(vol, intent, walk->now);
 }
 
 /* A directory that is being moved, at or below the path; or one above it, whose content it is. */

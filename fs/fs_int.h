@@ -36,6 +36,7 @@
 #include "fs/reader.h"
 #include "fs/stage.h"
 #include "fs/status.h"
+#include "fs/wait.h"
 
 enum {
     SOURCES_RENAME_MAX =
@@ -70,6 +71,7 @@ enum inode_flag {
     INODE_RESCUING = 1 << 25,                     /* its unsynced bytes are being staged again */
     INODE_RESCUED = 1 << 26,                      /* they were, and not synced since */
     INODE_LINKED = 1 << 21, /* counted in its parent's kids: the way up is in memory */
+    INODE_MOVING = 1 << 24, /* counted in volume->moving */
 };
 
 /* (parent, name), contiguous for the hash. */
@@ -110,6 +112,8 @@ struct inode {
     TAILQ_ENTRY(inode) lru;   /* on volume->lru if it may be evicted */
     TAILQ_ENTRY(inode) dirty; /* on volume->dirty if INODE_ON_DIRTY */
     TAILQ_ENTRY(inode) drain; /* on volume->draining if redirect_count > 0 */
+    struct waiter wait;       /* in volume->uploads or parked, while on volume->dirty */
+    struct key_node base_node, flight_node; /* in displaced_keys, flight_keys */
     uint64_t id;
     struct name_key *key; /* NULL: root, or the name is not loaded */
     size_t key_len;
@@ -192,13 +196,17 @@ enum intent_kind { INTENT_DELETE = 1 };
 
 struct intent {        /* something to do to a key, after the state has it */
     UT_hash_handle hh; /* by key */
-    TAILQ_ENTRY(intent) link;
+    TAILQ_ENTRY(intent) link, ready_link;
+    struct waiter wait;
+    struct key_node node; /* in intent_keys */
     uint64_t id;
     enum intent_kind kind;
     char *key, *etag; /* etag NULL: whatever is there */
     uint64_t dir;     /* the directory it was removed from: its marker goes first */
     bool in_flight;
     bool again; /* changed while in flight: once more */
+    bool ready; /* on volume->ready */
+    bool alone; /* waits for no upload that would absorb it, or make a marker first */
     int64_t due_ns;
     uint32_t tries;
     uint64_t seq;
@@ -251,11 +259,21 @@ struct fs_volume {
     struct inode *flights;   /* being uploaded, by the key they are written to */
     struct inode_list lru;   /* least recently used first */
     struct inode_list dirty;
+    struct wait_queue uploads;   /* those of dirty that are to be looked at, by time */
+    struct wait_queue deletions; /* intents, the same */
+    struct wait_key *wait_keys;  /* what the others are parked on */
+    struct key_tree displaced_keys, flight_keys, intent_keys;
+    size_t moving; /* files that drains put on their way and that can go on */
+    bool hurried;  /* flush_all was heeded */
     struct inode_list draining;
     struct negative *negatives;
     struct negative_list negative_lru;
     struct intent *intents;
     struct intent_list intent_list; /* in id order */
+    struct intent_list ready;       /* gathered for the next request */
+    size_t ready_count;
+    int64_t ready_first_ns, ready_last_ns;
+    bool intent_urgent; /* an upload waits for one: gather no longer */
     struct touched *touched;
     struct query_list queries; /* oldest first */
     struct grave_list graves;
@@ -414,8 +432,9 @@ void sources_clear(struct sources *s);
 void sources_unknown(const struct inode *dir, struct sources *s);
 /* True if ino is dir or below it. */
 bool path_below(struct fs_volume *vol, const struct inode *ino, const struct inode *dir);
-/* True if key belongs to a drain that is under way, and not to whoever lives there now. */
-bool path_reserved(struct fs_volume *vol, const char *key);
+/* The prefix of a drain that is under way and that key belongs to, not to whoever lives there now;
+ * or NULL. */
+const char *path_reserved(struct fs_volume *vol, const char *key);
 /* True if key, found in the source prefix, belongs to a directory that was moved away from there.
  */
 bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key);
@@ -494,15 +513,27 @@ int access_remove(const struct inode *dir, const struct inode *child, const stru
 /* --- dirty.c: what waits for an upload --- */
 
 /* Puts ino on the dirty list with its flags, or takes it off if nothing is left; recomputes its
- * target key. Path must be in memory. */
+ * target key. Path must be in memory. To be called whenever INODE_UPLOADING was cleared, too. */
 void dirty_update(struct fs_volume *vol, struct inode *ino, int64_t delay_ns);
-void dirty_retarget_all(struct fs_volume *vol); /* after a directory moved */
-bool dirty_silly(const struct inode *ino);      /* .nfs*: stays local */
+/* When to look at ino next. Nobody else writes due_ns. */
+void dirty_due_at(struct fs_volume *vol, struct inode *ino, int64_t due_ns);
+/* After a directory moved: targets below it, and all that waits is looked at again. */
+void dirty_retarget_below(struct fs_volume *vol, const struct inode *dir);
+bool dirty_silly(const struct inode *ino); /* .nfs*: stays local */
+bool dirty_local(const struct inode *ino); /* that, or its key would be too long */
 void dirty_marker(struct fs_volume *vol, struct change *c, struct inode *dir); /* needs "d/" */
+/* Counts ino in volume->moving until it is placed, or cannot go on. */
+void dirty_moving(struct fs_volume *vol, struct inode *ino);
 /* Nothing stands in the way of uploading ino, which is on the dirty list, to its target key. */
-bool dirty_way_clear(struct fs_volume *vol, const struct inode *ino, int64_t now);
+bool dirty_way_clear(struct fs_volume *vol, const struct inode *ino);
+/* What is to be uploaded now (or detached: INODE_DETACH), or NULL and when to ask again. The caller
+ * sets INODE_UPLOADING. */
 struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns);
+void displaced_add(struct fs_volume *vol, struct inode *ino); /* has base_key */
+void displaced_remove(struct fs_volume *vol, struct inode *ino);
 struct inode *displaced_find(struct fs_volume *vol, const char *key);
+void flight_add(struct fs_volume *vol, struct inode *ino); /* has flight_key */
+void flight_remove(struct fs_volume *vol, struct inode *ino);
 struct inode *flight_find(struct fs_volume *vol, const char *key);
 struct inode *target_find(struct fs_volume *vol, const char *key);
 
@@ -589,11 +620,19 @@ void intent_delete(struct fs_volume *vol, struct change *c, uint64_t dir, const 
 void intent_load(struct fs_volume *vol, const struct db_intent *row);
 struct intent *intent_find(struct fs_volume *vol, const char *key);
 void intent_drop(struct fs_volume *vol, struct change *c, struct intent *intent);
+/* When to look at it next. Nobody else writes due_ns. */
+void intent_due_at(struct fs_volume *vol, struct intent *intent, int64_t due_ns);
+/* An upload waits for it. */
+void intent_hurry(struct fs_volume *vol, struct intent *intent);
+/* When to look at one that was parked and is woken at at_ns. */
+int64_t intent_again_ns(const struct intent *intent, int64_t at_ns);
 void *intent_main(void *vol);
 
 /* --- drain.c --- */
 
 void *drain_main(void *vol);
+/* The prefix of a drain below key, or NULL. */
+const char *drain_below(struct fs_volume *vol, const char *key);
 
 /* --- upload.c --- */
 

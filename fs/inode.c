@@ -199,8 +199,7 @@ void inode_set_base(struct fs_volume *vol, struct inode *ino, const char *key, c
 {
     char *new_key = mem_strdup(etag ? key : NULL), *new_etag = mem_strdup(etag);
 
-    if (ino->base_key)
-        HASH_DELETE(hh_base, vol->displaced, ino);
+    displaced_remove(vol, ino);
     /* The same content under another key goes on with its cached blocks. */
     if (ino->file && !(new_etag && ino->base_etag && size == ino->base_size &&
                        strcmp(new_etag, ino->base_etag) == 0)) {
@@ -215,20 +214,19 @@ void inode_set_base(struct fs_volume *vol, struct inode *ino, const char *key, c
     ino->base_len = ino->base_size;
     ino->base_epoch = vol->epoch;
     if (ino->base_key)
-        HASH_ADD_KEYPTR(hh_base, vol->displaced, ino->base_key, strlen(ino->base_key), ino);
+        displaced_add(vol, ino);
 }
 
 void inode_move_base(struct fs_volume *vol, struct inode *ino, const char *key)
 {
     char *new_key = mem_strdup(key);
 
-    if (ino->base_key)
-        HASH_DELETE(hh_base, vol->displaced, ino);
+    displaced_remove(vol, ino);
     free(ino->base_key);
     ino->base_key = new_key;
     ino->base_epoch = vol->epoch;
     if (new_key)
-        HASH_ADD_KEYPTR(hh_base, vol->displaced, ino->base_key, strlen(ino->base_key), ino);
+        displaced_add(vol, ino);
 }
 
 static void inode_from_row(struct fs_volume *vol, struct inode *ino, const struct db_inode *row)

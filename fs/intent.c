@@ -3,7 +3,11 @@
  * hidden from listings while its intent lives. An intent waits for its row to be durable, for the
  * marker of the directory it empties, for a file whose base still lies there, and for an upload to
  * the same key, which absorbs it: the upload carries the precondition, and no moment without the
- * object is seen.
+ * object is seen. See wait.h for what waits for what.
+ *
+ * An intent is in one of four states: in the queue vol->deletions by the time it is due; parked on
+ * what is in its way; ready, gathered with others until a request is full or nothing more comes;
+ * or in flight.
  */
 #include "fs/fs_int.h"
 
@@ -14,7 +18,12 @@
 #include "base/thread.h"
 
 enum {
-    INTENT_DELAY_MS = 200, /* gathers what one rm -rf removes */
+    INTENT_DELAY_MS = 50,
+    INTENT_DURABLE_MS = 10,  /* looks again whether the row is */
+    INTENT_QUIET_MS = 300,   /* since another one became ready: gathers what one rm -rf removes */
+    INTENT_GATHER_MS = 5000, /* but not longer than this */
+    INTENT_MARKER_MS = 200,  /* a directory's marker looks again at what is below it */
+    INTENT_LOOKS_MAX = 1000, /* at one go, with the lock held */
     INTENT_RETRY_MAX_S = 60,
     INTENT_DEADLINE_S = 60,
     INTENT_POLL_MS = 100,
@@ -39,23 +48,66 @@ static struct intent *intent_add(struct fs_volume *vol, uint64_t id, uint64_t di
     intent->key = mem_strdup(key);
     intent->etag = mem_strdup(etag);
     HASH_ADD_KEYPTR(hh, vol->intents, intent->key, strlen(intent->key), intent);
+    key_tree_add(&vol->intent_keys, &intent->node, intent->key);
     TAILQ_INSERT_TAIL(&vol->intent_list, intent, link);
+    intent->wait.deletion = true;
     return intent;
+}
+
+/* Out of the queue, the parking place, and what is gathered. */
+static void intent_leave(struct fs_volume *vol, struct intent *intent)
+{
+    wait_leave(vol, &intent->wait);
+    if (!intent->ready)
+        return;
+    intent->ready = false;
+    vol->ready_count--;
+    TAILQ_REMOVE(&vol->ready, intent, ready_link);
 }
 
 static void intent_free(struct fs_volume *vol, struct intent *intent)
 {
-    HASH_DELETE(hh, vol->intents, intent);
     walk_left_intent(vol, intent);
+    intent_leave(vol, intent);
+    HASH_DELETE(hh, vol->intents, intent);
+    key_tree_del(&vol->intent_keys, &intent->node);
     TAILQ_REMOVE(&vol->intent_list, intent, link);
+    wait_wake(vol, intent->key, 0);
     free(intent->key);
     free(intent->etag);
     free(intent);
 }
 
+void intent_due_at(struct fs_volume *vol, struct intent *intent, int64_t due_ns)
+{
+    intent->due_ns = due_ns;
+    if (!intent->in_flight && !intent->ready && !intent->wait.on)
+        wait_queue_put(&vol->deletions, &intent->wait, due_ns);
+}
+
+void intent_hurry(struct fs_volume *vol, struct intent *intent)
+{
+    int64_t now = clock_mono_ns();
+
+    vol->intent_urgent = true;
+    if (intent->wait.slot > 0 && intent->wait.at_ns > now && intent->tries == 0)
+        intent_due_at(vol, intent, now);
+    (void)pthread_cond_broadcast(&vol->cond);
+}
+
+int64_t intent_again_ns(const struct intent *intent, int64_t at_ns)
+{
+    /* A directory is woken by each thing that goes from below it. */
+    if (intent->key[strlen(intent->key) - 1] == '/')
+        at_ns += INTENT_MARKER_MS * CLOCK_MS;
+    return intent->due_ns > at_ns ? intent->due_ns : at_ns;
+}
+
 void intent_load(struct fs_volume *vol, const struct db_intent *row)
 {
-    (void)intent_add(vol, row->id, row->inode, row->key, row->etag);
+    struct intent *intent = intent_add(vol, row->id, row->inode, row->key, row->etag);
+
+    intent_due_at(vol, intent, clock_mono_ns());
 }
 
 void intent_delete(struct fs_volume *vol, struct change *c, uint64_t dir, const char *key,
@@ -80,7 +132,9 @@ void intent_delete(struct fs_volume *vol, struct change *c, uint64_t dir, const 
                             .etag = intent->etag};
     db_put_intent(c->txn, &row);
     change_intent(c, intent);
-    intent->due_ns = clock_mono_ns() + INTENT_DELAY_MS * CLOCK_MS;
+    intent->alone = false;
+    intent_leave(vol, intent);
+    intent_due_at(vol, intent, clock_mono_ns() + INTENT_DELAY_MS * CLOCK_MS);
 }
 
 void intent_drop(struct fs_volume *vol, struct change *c, struct intent *intent)
@@ -94,102 +148,140 @@ void intent_drop(struct fs_volume *vol, struct change *c, struct intent *intent)
     intent_free(vol, intent);
 }
 
-static bool key_starts(const char *key, const char *prefix)
-{
-    return strncmp(key, prefix, strlen(prefix)) == 0;
-}
-
-/* All keys that are to go, sorted, for one round of intent_collect. */
-struct intent_keys {
-    const char **keys; /* NULL until the first directory asks */
-    size_t count;
-};
-
-static int intent_key_cmp(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void intent_keys_make(struct fs_volume *vol, struct intent_keys *k)
-{
-    const struct intent *intent;
-
-    k->keys = mem_array(HASH_COUNT(vol->intents) + 1, sizeof(*k->keys));
-    TAILQ_FOREACH (intent, &vol->intent_list, link) {
-        k->keys[k->count++] = intent->key;
-    }
-    qsort(k->keys, k->count, sizeof(*k->keys), intent_key_cmp);
-}
-
 /* Something below a directory's key is still to go: its marker goes last. A real directory could
  * not be removed before, and servers that keep objects in directories leave an empty one behind. */
-static bool intent_has_below(struct fs_volume *vol, const struct intent *intent,
-                             struct intent_keys *k)
+static enum wait_for intent_below(struct fs_volume *vol, const char *key,
+                                  char ret_key[STORE_KEY_MAX + 1])
 {
-    const struct inode *ino, *next;
-    const char *key = intent->key;
+    enum wait_for what = WAIT_DRAIN;
+    const char *below = drain_below(vol, key);
 
-    TAILQ_FOREACH (ino, &vol->draining, drain) {
-        for (size_t i = 0; i < ino->redirect_count; i++) {
-            if (key_starts(ino->redirects[i].prefix, key) &&
-                strcmp(ino->redirects[i].prefix, key) != 0)
-                return true;
-        }
+    if (!below) {
+        what = WAIT_BASE;
+        below = key_tree_below(&vol->displaced_keys, key);
     }
-    HASH_ITER (hh_base, vol->displaced, ino, next) {
-        if (key_starts(ino->base_key, key))
-            return true;
+    if (!below) {
+        what = WAIT_FLIGHT;
+        below = key_tree_below(&vol->flight_keys, key);
     }
-    HASH_ITER (hh_flight, vol->flights, ino, next) {
-        if (key_starts(ino->flight_key, key))
-            return true;
+    if (!below) {
+        what = WAIT_DELETION;
+        below = key_tree_below(&vol->intent_keys, key);
     }
-    if (!k->keys)
-        intent_keys_make(vol, k);
-    const char **at = bsearch(&key, k->keys, k->count, sizeof(*k->keys), intent_key_cmp);
-    return at && at + 1 < k->keys + k->count && key_starts(at[1], key);
+    if (!below)
+        return WAIT_NOTHING;
+    (void)stpcpy(ret_key, below);
+    return what;
 }
 
-static bool intent_ready(struct fs_volume *vol, struct intent *intent, struct intent_keys *keys,
-                         int64_t now)
+/* The directory that it was removed from gets its marker first, or would vanish with its last file.
+ */
+static const char *intent_marker(struct fs_volume *vol, const struct intent *intent)
 {
-    if (intent->in_flight || (intent->due_ns > now && !vol->flush_all))
-        return false;
-    if (intent->seq > db_durable(vol->fs->db))
-        return false;
-    if (flight_find(vol, intent->key) || displaced_find(vol, intent->key))
-        return false;
-    const struct inode *next = target_find(vol, intent->key);
-    if (next && !dirty_silly(next) && !path_reserved(vol, intent->key))
-        return false; /* its upload absorbs this */
-    size_t len = strlen(intent->key);
-    if (intent->key[len - 1] == '/' && intent_has_below(vol, intent, keys))
-        return false;
     const struct inode *dir = inode_find(vol, intent->dir);
-    return !(dir && (dir->flags & INODE_DIRTY) && !(dir->flags & INODE_GONE) && dir->target_key &&
-             !path_reserved(vol, dir->target_key) && strcmp(dir->target_key, intent->key) != 0);
+
+    if (!dir || !(dir->flags & INODE_DIRTY) || (dir->flags & INODE_GONE) || !dir->target_key)
+        return NULL;
+    return !path_reserved(vol, dir->target_key) && strcmp(dir->target_key, intent->key) != 0
+               ? dir->target_key
+               : NULL;
+}
+
+/* What intent has to wait for, and the key to park on. */
+static enum wait_for intent_blocked(struct fs_volume *vol, const struct intent *intent,
+                                    char key[STORE_KEY_MAX + 1])
+{
+    const struct inode *next = target_find(vol, intent->key);
+    enum wait_for what;
+
+    (void)stpcpy(key, intent->key);
+    if (flight_find(vol, intent->key))
+        return WAIT_FLIGHT;
+    if (displaced_find(vol, intent->key))
+        return WAIT_BASE;
+    if (!intent->alone && next && !dirty_silly(next) && !path_reserved(vol, intent->key))
+        return WAIT_TARGET; /* its upload absorbs this */
+    if (key[strlen(key) - 1] == '/') {
+        what = intent_below(vol, intent->key, key);
+        if (what != WAIT_NOTHING)
+            return what;
+    }
+    const char *marker = intent->alone ? NULL : intent_marker(vol, intent);
+    if (!marker)
+        return WAIT_NOTHING;
+    (void)stpcpy(key, marker);
+    return WAIT_TARGET;
+}
+
+/* True if it may go now; else it is in its queue, or parked. */
+static bool intent_look(struct fs_volume *vol, struct intent *intent, int64_t now)
+{
+    char key[STORE_KEY_MAX + 1];
+
+    if (intent->seq > db_durable(vol->fs->db)) {
+        intent_leave(vol, intent);
+        wait_queue_put(&vol->deletions, &intent->wait, now + INTENT_DURABLE_MS * CLOCK_MS);
+        return false;
+    }
+    enum wait_for what = intent_blocked(vol, intent, key);
+    if (what == WAIT_NOTHING)
+        return true;
+    intent_leave(vol, intent);
+    wait_park(vol, &intent->wait, what, key);
+    wait_resolve(vol, &intent->wait, false);
+    return false;
+}
+
+/* Gathers what is due. Returns when there is something to do again. */
+static int64_t intent_gather(struct fs_volume *vol, int64_t now)
+{
+    int64_t next_ns = now + INTENT_POLL_MS * CLOCK_MS;
+    struct waiter *w;
+
+    for (unsigned looks = 0; (w = wait_queue_first(&vol->deletions)); looks++) {
+        struct intent *intent = (struct intent *)((char *)w - offsetof(struct intent, wait));
+        bool due = w->at_ns <= now ||
+                   (vol->flush_all && intent->tries == 0 && intent->seq <= db_durable(vol->fs->db));
+        if (!due || looks == INTENT_LOOKS_MAX)
+            return w->at_ns < next_ns ? w->at_ns : next_ns;
+        wait_queue_take(&vol->deletions, w);
+        if (!intent_look(vol, intent, now))
+            continue;
+        intent->ready = true;
+        if (vol->ready_count++ == 0)
+            vol->ready_first_ns = now;
+        vol->ready_last_ns = now;
+        TAILQ_INSERT_TAIL(&vol->ready, intent, ready_link);
+    }
+    return next_ns;
 }
 
 struct intent_batch {
     struct store_delete *deletes;
     struct intent **intents;
     char **etags; /* copies: an intent may get another while its deletion is under way */
-    size_t count;
+    size_t count, max;
 };
+
+/* True if what is gathered should go now. */
+static bool intent_enough(const struct fs_volume *vol, const struct intent_batch *b, int64_t now)
+{
+    return vol->ready_count >= b->max || vol->flush_all || vol->intent_urgent ||
+           now - vol->ready_last_ns >= INTENT_QUIET_MS * CLOCK_MS ||
+           now - vol->ready_first_ns >= INTENT_GATHER_MS * CLOCK_MS;
+}
 
 static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
 {
     int64_t now = clock_mono_ns();
-    size_t max = vol->caps.delete_max ? vol->caps.delete_max : 1;
-    struct intent_keys keys = {0};
     struct intent *intent;
 
     b->count = 0;
-    TAILQ_FOREACH (intent, &vol->intent_list, link) {
-        if (b->count == max)
-            break;
-        if (!intent_ready(vol, intent, &keys, now))
-            continue;
+    vol->intent_urgent = false;
+    while (b->count < b->max && (intent = TAILQ_FIRST(&vol->ready))) {
+        if (!intent_look(vol, intent, now))
+            continue; /* not any more: it has left the list */
+        intent_leave(vol, intent);
         intent->in_flight = true;
         b->intents[b->count] = intent;
         b->etags[b->count] = vol->caps.cond_delete ? mem_strdup(intent->etag) : NULL;
@@ -197,7 +289,7 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
             (struct store_delete){.key = intent->key, .if_match = b->etags[b->count]};
         b->count++;
     }
-    free(keys.keys);
+    vol->ready_first_ns = now;
 }
 
 static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const struct store_req *r)
@@ -211,10 +303,11 @@ static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const s
         int err = r->err ? r->err : b->deletes[i].err;
         intent->in_flight = false;
         key_touch(vol, intent->key);
+        wait_wake(vol, intent->key, 0);
         free(b->etags[i]);
         if (intent->again) {
             intent->again = false;
-            intent->due_ns = now;
+            intent_due_at(vol, intent, now);
         } else if (!err || err == -ENOENT) {
             status_deleted(vol, 1);
             intent_drop(vol, &c, intent);
@@ -226,8 +319,8 @@ static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const s
         } else {
             int64_t wait_s = INT64_C(1) << (intent->tries < 6 ? intent->tries : 6);
             intent->tries++;
-            intent->due_ns =
-                now + (wait_s < INTENT_RETRY_MAX_S ? wait_s : INTENT_RETRY_MAX_S) * CLOCK_S;
+            wait_s = wait_s < INTENT_RETRY_MAX_S ? wait_s : INTENT_RETRY_MAX_S;
+            intent_due_at(vol, intent, now + wait_s * CLOCK_S);
             status_failed(vol, "delete", intent->key, err, r->error_text);
             if (i == 0)
                 log_event(LOG_WARN, "delete_failed", "key=%s err=%s text=%s", LOG_Q(intent->key),
@@ -244,14 +337,18 @@ void *intent_main(void *arg)
     size_t max = vol->caps.delete_max ? vol->caps.delete_max : 1;
     struct intent_batch b = {.deletes = mem_array(max, sizeof(*b.deletes)),
                              .intents = mem_array(max, sizeof(struct intent *)),
-                             .etags = mem_array(max, sizeof(char *))};
+                             .etags = mem_array(max, sizeof(char *)),
+                             .max = max};
 
     vol_lock(vol);
     while (!vol->stopping) {
-        intent_collect(vol, &b);
+        int64_t now = clock_mono_ns(), next_ns = intent_gather(vol, now);
+        b.count = 0;
+        if (vol->ready_count > 0 && intent_enough(vol, &b, now))
+            intent_collect(vol, &b);
         if (b.count == 0) {
-            (void)thread_cond_wait_until(&vol->cond, &vol->lock,
-                                         clock_mono_ns() + INTENT_POLL_MS * CLOCK_MS);
+            if (next_ns > now)
+                (void)thread_cond_wait_until(&vol->cond, &vol->lock, next_ns);
             continue;
         }
         vol_unlock(vol);

@@ -207,7 +207,7 @@ bool path_below(struct fs_volume *vol, const struct inode *ino, const struct ino
     }
 }
 
-bool path_reserved(struct fs_volume *vol, const char *key)
+const char *path_reserved(struct fs_volume *vol, const char *key)
 {
     char natural[STORE_KEY_MAX + 1];
     const struct inode *dir;
@@ -220,10 +220,10 @@ bool path_reserved(struct fs_volume *vol, const char *key)
             /* Renamed back: the directory lives where it drains from. */
             if (path_key(vol, dir, natural) == 0 && strcmp(natural, prefix) == 0)
                 continue;
-            return true;
+            return prefix;
         }
     }
-    return false;
+    return NULL;
 }
 
 bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key)
@@ -288,11 +288,13 @@ void redirect_remove(struct fs_volume *vol, struct inode *dir, uint64_t epoch)
     for (size_t i = 0; i < dir->redirect_count; i++) {
         if (dir->redirects[i].epoch != epoch)
             continue;
-        free(dir->redirects[i].prefix);
+        char *prefix = dir->redirects[i].prefix;
         dir->redirects[i] = dir->redirects[--dir->redirect_count];
         if (dir->redirect_count == 0)
             TAILQ_REMOVE(&vol->draining, dir, drain);
         inode_used(vol, dir);
+        wait_wake(vol, prefix, 0);
+        free(prefix);
         return;
     }
 }

@@ -62,7 +62,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     p->frozen_ns = clock_mono_ns();
     ino->upload_total = p->size;
     ino->upload_done = 0;
-    HASH_ADD_KEYPTR(hh_flight, vol->flights, ino->flight_key, strlen(ino->flight_key), ino);
+    flight_add(vol, ino);
     return 0;
 }
 
@@ -228,7 +228,7 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
 {
     struct change c;
 
-    HASH_DELETE(hh_flight, vol->flights, ino);
+    flight_remove(vol, ino);
     ino->flags &= ~(uint32_t)INODE_UPLOADING;
     ino->flight_live = false;
     ino->upload_total = ino->upload_done = 0;
@@ -249,7 +249,7 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     else if (!(ino->flags & INODE_GONE)) {
         int64_t due = ino->due_ns;
         dirty_update(vol, ino, vol->fs->config.quiet_ns);
-        ino->due_ns = due;
+        dirty_due_at(vol, ino, due);
     }
 }
 
@@ -265,7 +265,7 @@ static bool place_still_clear(struct fs_volume *vol, const struct inode *ino)
     char key[STORE_KEY_MAX + 1];
 
     return ino->target_key && path_key(vol, ino, key) == 0 && strcmp(key, ino->target_key) == 0 &&
-           dirty_way_clear(vol, ino, clock_mono_ns());
+           dirty_way_clear(vol, ino);
 }
 
 /* State durable, then frozen. */
@@ -308,7 +308,7 @@ void place_run(struct fs_volume *vol, struct inode *ino)
                 dirty_update(vol, ino, PLACE_AGAIN_MS * CLOCK_MS);
         } else {
             ino->tries++;
-            ino->due_ns = clock_mono_ns() + CLOCK_S;
+            dirty_due_at(vol, ino, clock_mono_ns() + CLOCK_S);
             place_note_error(ino, err, "");
             if (!(ino->flags & INODE_GONE) && ino->target_key)
                 status_failed(vol, "upload", ino->target_key, err, "");

@@ -165,7 +165,7 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
     vol->path_gen++;
     if (is_dir) {
         vol->dir_gen++;
-        dirty_retarget_all(vol);
+        dirty_retarget_below(vol, src);
     } else {
         rename_file_placed(vol, c, src);
     }

@@ -79,23 +79,12 @@ static bool key_below(const char *key, const char *prefix, size_t len)
 
 bool key_unsettled_below(struct fs_volume *vol, const char *prefix, uint64_t stamp)
 {
-    const struct intent *intent;
-    const struct inode *ino, *next;
     const struct touched *t, *after;
     size_t len = strlen(prefix);
 
-    TAILQ_FOREACH (intent, &vol->intent_list, link) {
-        if (key_below(intent->key, prefix, len))
-            return true;
-    }
-    HASH_ITER (hh_base, vol->displaced, ino, next) {
-        if (key_below(ino->base_key, prefix, len))
-            return true;
-    }
-    HASH_ITER (hh_flight, vol->flights, ino, next) {
-        if (key_below(ino->flight_key, prefix, len))
-            return true;
-    }
+    if (intent_find(vol, prefix) || key_tree_below(&vol->intent_keys, prefix) ||
+        key_tree_below(&vol->displaced_keys, prefix) || key_tree_below(&vol->flight_keys, prefix))
+        return true;
     HASH_ITER (hh, vol->touched, t, after) {
         if (t->stamp >= stamp && key_below(t->key, prefix, len))
             return true;

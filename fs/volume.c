@@ -27,6 +27,10 @@ static struct fs_volume *volume_new(struct fs *fs, const char *url, bool read_on
     TAILQ_INIT(&vol->draining);
     TAILQ_INIT(&vol->negative_lru);
     TAILQ_INIT(&vol->intent_list);
+    TAILQ_INIT(&vol->ready);
+    RB_INIT(&vol->displaced_keys);
+    RB_INIT(&vol->flight_keys);
+    RB_INIT(&vol->intent_keys);
     TAILQ_INIT(&vol->queries);
     STAILQ_INIT(&vol->graves);
     vol->epoch = db_next_id(fs->db);
@@ -278,6 +282,7 @@ void volume_free(struct fs_volume *vol)
     struct intent *intent;
     struct grave *grave;
 
+    wait_free(vol);
     while ((intent = TAILQ_FIRST(&vol->intent_list))) {
         HASH_DELETE(hh, vol->intents, intent);
         TAILQ_REMOVE(&vol->intent_list, intent, link);
