@@ -78,6 +78,8 @@ void attr_truncate(struct inode *ino, uint64_t size)
         ino->base_len = size;
     if (ino->flight_len > size)
         ino->flight_len = size;
+    if (ino->old_flight_len > size)
+        ino->old_flight_len = size;
     ino->size = ino->disk_size = size;
     ino->write_version++;
     ino->flags |= INODE_DIRTY;

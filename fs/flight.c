@@ -40,7 +40,7 @@ int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino
     /* A directory's times change with every file in it, and its marker says nothing that could be
      * lost. */
     uint64_t size = ino->type == FS_DIR ? 0 : ino->size;
-    int64_t mtime_ns = ino->type == FS_DIR ? 0 : ino->mtime_ns;
+    int64_t mtime_ns = ino->type == FS_DIR ? 0 : ino->mpu ? ino->mpu->mtime_ns : ino->mtime_ns;
     struct change c;
     int err;
 
@@ -73,6 +73,8 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
     bool moved = path_key(vol, ino, natural) != 0 || strcmp(natural, ino->flight_key) != 0;
     uint64_t len = ino->flight_len < ino->flight_size ? ino->flight_len : ino->flight_size;
 
+    if (!(ino->flags & INODE_UPLOADING))
+        mpu_drop(vol, c, ino);
     if (ino->type == FS_DIR) {
         if (!moved)
             ino->flags |= INODE_MARKER;
@@ -94,6 +96,31 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
     inode_set_base(vol, ino, moved ? ino->flight_key : NULL, etag, ino->flight_size);
     ino->base_len = len;
     vol->path_gen++;
+}
+
+void flight_take_old(struct fs_volume *vol, struct inode *ino, const char *etag, struct change *c)
+{
+    ino->flight_size = ino->old_flight_size;
+    ino->flight_mtime_ns = ino->old_flight_mtime_ns;
+    ino->flight_len = ino->old_flight_len;
+    ino->old_flight = false;
+    log_event(LOG_INFO, "flight_late", "ino=%lu key=%s", (unsigned long)ino->id,
+              LOG_Q(ino->flight_key));
+    flight_rebase(vol, ino, etag, c);
+    flight_forget(ino);
+    change_row(c, ino);
+}
+
+/* Nothing is seen of that upload. Its request may be on the wire yet: what it was is kept in mind,
+ * to know its object again. */
+static void flight_keep_old(struct inode *ino)
+{
+    if (ino->type == FS_DIR)
+        return;
+    ino->old_flight = true;
+    ino->old_flight_size = ino->flight_size;
+    ino->old_flight_mtime_ns = ino->flight_mtime_ns;
+    ino->old_flight_len = ino->flight_len;
 }
 
 int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
@@ -122,6 +149,8 @@ int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
             if (!err && (ino->type == FS_DIR ||
                          flight_matches(&r.object, ino->flight_size, ino->flight_mtime_ns)))
                 flight_rebase(vol, ino, r.object.etag, &c);
+            else
+                flight_keep_old(ino);
             flight_forget(ino);
             change_row(&c, ino);
             change_end(&c, NULL);

@@ -15,6 +15,7 @@
 enum {
     FS_STOP_POLL_MS = 50,
     FS_INODES_MIN = 10000,
+    FS_SEGMENT_BITS = 20, /* so many segments can be made between two starts */
     FS_KNOWN_MAX = 64 << 10, /* bytes of the list of buckets that a state directory has served */
 };
 static const char fs_meta_key[] = "handle_key", fs_meta_known[] = "served";
@@ -58,6 +59,7 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
     fs->config.state_dir = fs->state_dir;
     (void)pthread_mutex_init(&fs->pool_lock, NULL);
     thread_cond_init(&fs->pool_cond);
+    thread_cond_init(&fs->upload_cond);
     randombytes_buf(&verifier, sizeof(verifier));
     atomic_store(&fs->verifier, verifier);
     atomic_store(&fs->content_id, 1);
@@ -81,6 +83,7 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
         (void)snprintf(reterr->text, sizeof(reterr->text), "%s", stage_err.text);
         goto fail;
     }
+    stage_ids_from(fs->stage, db_next_id(fs->db) << FS_SEGMENT_BITS);
     fs->reader = reader_new(config->memory_limit / 2);
     db_on_durable(fs->db, fs_durable_grew, fs);
     *ret = fs;
@@ -292,6 +295,7 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
     reader_free(fs->reader);
     (void)pthread_mutex_destroy(&fs->pool_lock);
     (void)pthread_cond_destroy(&fs->pool_cond);
+    (void)pthread_cond_destroy(&fs->upload_cond);
     free(fs->state_dir);
     free(fs);
 }

@@ -42,8 +42,12 @@ enum {
     SOURCES_RENAME_MAX =
         32, /* places of one directory: with more, a rename of it waits for drains */
     DEPTH_MAX = STORE_KEY_MAX / 2, /* every level takes two bytes of a key at least */
-    UPLOAD_THREADS = 32,
+    UPLOAD_THREADS_MAX = 128, /* as many as there is work for: a copy inside the store costs us
+                                 nothing but a thread that waits */
     PART_BYTES = 8 << 20, /* the smallest part we make; single PUT up to twice this */
+    PARTS_AIM = 9000,        /* parts grow so that a file has fewer */
+    PARTS_IN_FLIGHT = 16,    /* of one upload */
+    MPU_PARTS_MAX = 100000,  /* no store knows more */
     INODE_BYTES = 768,    /* about, with hash entries and strings: for the memory limit */
 };
 
@@ -106,6 +110,27 @@ struct scan { /* a listing of the store into the database, on its way */
     bool busy;        /* somebody fetches a page */
     bool streaming;   /* the directory had no rows: what there is, is fresh */
 };
+
+struct mpu_part { /* a part that the store has */
+    struct store_part done;
+    uint64_t len, sign[2]; /* of what it was made from */
+    bool copied;           /* by the store, from the base */
+};
+
+struct mpu {                /* a multipart upload that was begun; see mpu.c */
+    TAILQ_ENTRY(mpu) link;  /* on volume->mpu_aborts if nobody wants it */
+    uint64_t id, inode;     /* inode 0: nobody's */
+    char *key, *upload_id;
+    uint64_t part_size;
+    uint64_t version;       /* inode->change of what a completion was sent for; 0: none was */
+    int64_t mtime_ns;       /* in the metadata it was begun with, */
+    uint64_t meta;          /* and a hash of all of it */
+    struct mpu_part *parts; /* number n at n - 1; done.number 0: not there */
+    uint32_t part_room;
+    uint32_t tries; /* to abort it */
+    int64_t due_ns;
+};
+TAILQ_HEAD(mpu_list, mpu);
 
 struct inode {
     UT_hash_handle hh_id, hh_name, hh_target, hh_base, hh_flight;
@@ -177,6 +202,10 @@ struct inode {
     uint64_t flight_len;                /* bytes of it that still count: truncation lowers it */
     bool flight_live;                   /* announced by an upload of this run that has not ended */
     uint64_t meta_version;              /* counts changes of attributes that go into metadata */
+    struct mpu *mpu;                    /* begun in the store; the uploader's while UPLOADING */
+    bool old_flight;                    /* one before it may still be on the wire: as flight_... */
+    uint64_t old_flight_size, old_flight_len;
+    int64_t old_flight_mtime_ns;
     uint64_t upload_total, upload_done; /* bytes of the upload that runs; 0 if none does */
     int last_err;                       /* why its last upload failed; 0 after one that did not */
     int64_t last_err_ns;                /* when, wall clock */
@@ -277,6 +306,8 @@ struct fs_volume {
     struct touched *touched;
     struct query_list queries; /* oldest first */
     struct grave_list graves;
+    struct mpu_list mpu_aborts; /* uploads to abort */
+    uint32_t mpu_aborting;      /* taken from there */
     uint64_t clock;    /* stamps of queries and touches */
     uint64_t load_gen; /* counts evictions of rows that a reader may have read too early */
     uint64_t path_gen; /* counts renames and placements: keys made before one may be wrong */
@@ -313,8 +344,9 @@ struct fs {
 
     pthread_mutex_t pool_lock;
     pthread_cond_t pool_cond;
-    pthread_t uploaders[UPLOAD_THREADS];
-    size_t uploader_count;
+    pthread_cond_t upload_cond; /* idle uploaders; uploader_count has changed */
+    uint32_t uploader_count, uploaders_idle;
+    bool upload_watched; /* one of the idle wakes when something gets due */
     uint64_t part_buffers; /* bytes that uploads hold; at most part_limit */
     uint64_t part_limit;
     uint64_t upload_gen; /* counts kicks */
@@ -577,6 +609,33 @@ void flight_forget(struct inode *ino);
 /* True if the object looks like what ino's record says. */
 bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime_ns);
 
+/* The object that was found is what the record old_flight says: the base from now on. Lock held. */
+void flight_take_old(struct fs_volume *vol, struct inode *ino, const char *etag, struct change *c);
+
+/* --- mpu.c: multipart uploads that outlive a crash; lock held, but for mpu_abort_run --- */
+
+/* Records that m was begun for ino; the sequence to wait for before a part is sent. */
+uint64_t mpu_begun(struct fs_volume *vol, struct inode *ino, struct mpu *m);
+/* The same before its completion is sent, for that version of the content. */
+uint64_t mpu_completing(struct fs_volume *vol, struct mpu *m, uint64_t version);
+struct mpu_part *mpu_part_find(struct mpu *m, uint32_t number); /* or NULL; the uploader's */
+void mpu_part_done(struct fs_volume *vol, struct mpu *m, const struct mpu_part *part);
+/* ino's upload is over in the store. */
+void mpu_finish(struct change *c, struct inode *ino);
+/* Nobody wants ino's upload any more: it is aborted in time. */
+void mpu_drop(struct fs_volume *vol, struct change *c, struct inode *ino);
+/* Before an upload of ino is announced: if it cannot be the one that was begun, that one is out of
+ * the way. 0; -ERESTART; or an error of the store. */
+int mpu_check(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
+bool mpu_wanted(const struct fs_volume *vol, uint64_t size); /* a file of that size goes by parts */
+/* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
+uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size);
+struct mpu *mpu_abort_take(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns);
+void mpu_abort_run(struct fs_volume *vol, struct mpu *m);
+int mpu_load(struct fs_volume *vol); /* what an earlier run left; the dirty list is there */
+void mpu_free(struct mpu *m);        /* NULL is fine */
+void mpu_free_all(struct fs_volume *vol);
+
 /* --- detach.c --- */
 
 void detach_run(struct fs_volume *vol, struct inode *ino); /* pinned, UPLOADING and DETACH */
@@ -584,6 +643,7 @@ void detach_run(struct fs_volume *vol, struct inode *ino); /* pinned, UPLOADING 
 /* --- place.c: one upload --- */
 
 void place_run(struct fs_volume *vol, struct inode *ino); /* pinned, INODE_UPLOADING */
+bool place_has_content(const struct inode *ino); /* else its base is the whole content */
 
 /* --- commit.c --- */
 

@@ -320,6 +320,8 @@ void inode_set_gone(struct fs_volume *vol, struct change *c, struct inode *ino)
         free(key);
     }
     db_del_inode(c->txn, ino->id);
+    if (!(ino->flags & INODE_UPLOADING))
+        mpu_drop(vol, c, ino);
     while (ino->redirect_count > 0)
         redirect_remove(vol, ino, ino->redirects[0].epoch);
     if (ino->extents)
@@ -351,6 +353,7 @@ static void inode_free(struct fs_volume *vol, struct inode *ino)
     free(ino->target_key);
     free(ino->flight_key);
     free(ino->last_err_text);
+    mpu_free(ino->mpu);
     free(ino);
 }
 

@@ -31,6 +31,12 @@ static void place_precondition(struct fs_volume *vol, struct place *p, const str
         p->if_none_match = true;
 }
 
+bool place_has_content(const struct inode *ino)
+{
+    return !ino->base_etag || inode_dirty_extents(ino) || ino->base_len < ino->base_size ||
+           ino->size != ino->base_size;
+}
+
 /* Lock held. 0 or an error that says it cannot be uploaded now. */
 static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *p)
 {
@@ -42,7 +48,9 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
         return err;
     p->type = ino->type;
     p->size = ino->size;
-    p->mtime_ns = ino->mtime_ns;
+    p->ino = ino;
+    p->mtime_ns = ino->type == FS_REG ? ino->flight_mtime_ns : ino->mtime_ns;
+    p->change = ino->change;
     p->base_etag = mem_strdup(ino->base_etag);
     p->base_size = ino->base_size;
     p->base_epoch = ino->base_epoch;
@@ -50,8 +58,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     p->symlink = mem_strdup(ino->target);
     p->write_version = ino->write_version;
     p->meta_version = ino->meta_version;
-    p->content = !ino->base_etag || inode_dirty_extents(ino) || ino->base_len < ino->base_size ||
-                 ino->size != ino->base_size;
+    p->content = place_has_content(ino);
     if (p->type == FS_REG)
         p->base = read_file(vol, ino);
     if (ino->extents)
@@ -104,6 +111,10 @@ static bool place_was_ours(struct place *p)
 
     if (place_call(p, &r) == 0) {
         ours = flight_matches(&r.object, size, p->mtime_ns);
+        vol_lock(p->vol);
+        p->older = !ours && p->ino->old_flight &&
+                   flight_matches(&r.object, p->ino->old_flight_size, p->ino->old_flight_mtime_ns);
+        vol_unlock(p->vol);
         memcpy(p->etag, r.object.etag, sizeof(p->etag));
     }
     store_req_clear(&r);
@@ -186,13 +197,20 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
         if (ino->write_version == p->write_version)
             ino->flags &= ~(uint32_t)INODE_DIRTY;
     }
-    if (ino->meta_version == p->meta_version)
+    if (p->meta_old)
+        ino->flags |= INODE_META_DIRTY;
+    else if (ino->meta_version == p->meta_version)
         ino->flags &= ~(uint32_t)INODE_META_DIRTY;
     ino->checked_ns = clock_mono_ns();
     ino->tries = 0;
     commit_clear_late(ino);
     place_note_error(ino, 0, "");
     flight_forget(ino);
+    ino->old_flight = false; /* what comes late now finds another object than it wants */
+    if (p->mpu_over)
+        mpu_finish(c, ino);
+    else
+        mpu_drop(vol, c, ino);
     ino->dirty_since_ns = p->frozen_ns; /* if it is dirty still, by what was done meanwhile */
     status_uploaded(vol, p->content ? p->size : 0);
     change_row(c, ino);
@@ -200,8 +218,12 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
 
 static void place_failed(struct fs_volume *vol, struct inode *ino, const struct place *p, int err)
 {
+    if (p->progress)
+        ino->tries = 0;
     int64_t wait_s = INT64_C(1) << (ino->tries < 6 ? ino->tries : 6);
 
+    if (err == -ECANCELED)
+        return; /* the end of the process: the next one goes on */
     if (err == -ESTALE && (p->content || p->type == FS_LNK || (ino->flags & INODE_PLACE))) {
         conflict_rename(vol, ino, p->base_lost);
         return;
@@ -234,12 +256,18 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     ino->upload_total = ino->upload_done = 0;
     key_touch(vol, p->target);
     change_begin(&c, vol);
+    if (err && (p->mpu_dead || (ino->flags & INODE_GONE)))
+        mpu_drop(vol, &c, ino);
     if (ino->flags & INODE_GONE) {
         /* Removed meanwhile: what we just made has to go again. */
         if (!err && intent_find(vol, p->target))
             intent_delete(vol, &c, 0, p->target, p->type == FS_DIR ? NULL : p->etag);
+        mpu_drop(vol, &c, ino);
     } else if (!err) {
         place_succeeded(vol, ino, p, &c);
+    } else if (err == -ESTALE && p->older) {
+        flight_take_old(vol, ino, p->etag, &c);
+        ino->due_ns = clock_mono_ns();
     } else {
         place_failed(vol, ino, p, err);
     }
@@ -280,6 +308,8 @@ static int place_prepare(struct fs_volume *vol, struct fs_req *req, void *args)
     err = need_path(vol, req, a->ino);
     if (!err)
         err = commit_inode(vol, req, a->ino, &seq);
+    if (!err)
+        err = mpu_check(vol, req, a->ino);
     if (!err)
         err = flight_announce(vol, req, a->ino);
     if (!err)

@@ -1,7 +1,6 @@
 /*
- * Making the object. Small ones by one PUT from memory; large ones by parts, where a range that the
- * stage does not touch is copied inside the store; content that did not change by a copy of the
- * whole.
+ * Making the object. Small ones by one PUT from memory, large ones by parts (place_parts.c),
+ * content that did not change by a copy of the whole inside the store.
  */
 #include "fs/place_int.h"
 
@@ -11,8 +10,6 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/thread.h"
-
-enum { PLACE_PARALLEL = 4, PLACE_PARTS_AIM = 9000 };
 
 int place_call(struct place *p, struct store_req *r)
 {
@@ -24,8 +21,22 @@ int place_call(struct place *p, struct store_req *r)
     return err;
 }
 
-/* Bytes [off, off+len) of the frozen file. */
-static int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
+size_t place_first(const struct place *p, uint64_t off)
+{
+    size_t lo = 0, hi = p->snapshot.count;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        const struct extent *e = &p->snapshot.extents[mid];
+        if (e->off + e->len <= off)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
 {
     uint64_t end = off + len, base_end = p->base_len < end ? p->base_len : end;
     uint64_t at = off;
@@ -33,10 +44,8 @@ static int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
 
     /* What the stage has is read over the base; ranges of the base that it covers are not fetched.
      */
-    for (size_t i = 0; i <= p->snapshot.count && !err; i++) {
+    for (size_t i = place_first(p, off); i <= p->snapshot.count && !err; i++) {
         const struct extent *e = i < p->snapshot.count ? &p->snapshot.extents[i] : NULL;
-        if (e && e->off + e->len <= at)
-            continue;
         uint64_t gap_end = e && e->off < end ? e->off : end;
         if (at < gap_end) {
             uint64_t base_to = base_end < gap_end ? base_end : gap_end;
@@ -103,21 +112,16 @@ static int place_copy(struct place *p)
     return err;
 }
 
-/* The whole of [off, off+len) is unchanged base. */
-static bool place_untouched(const struct place *p, uint64_t off, uint64_t len)
+bool place_untouched(const struct place *p, uint64_t off, uint64_t len)
 {
+    size_t i = place_first(p, off);
+
     if (!p->base || off + len > p->base_len)
         return false;
-    for (size_t i = 0; i < p->snapshot.count; i++) {
-        const struct extent *e = &p->snapshot.extents[i];
-        if (e->off < off + len && e->off + e->len > off)
-            return false;
-    }
-    return true;
+    return i == p->snapshot.count || p->snapshot.extents[i].off >= off + len;
 }
 
-/* Memory for parts is limited over all uploads together. */
-static void place_take_memory(struct fs *fs, uint64_t bytes)
+void place_take_memory(struct fs *fs, uint64_t bytes)
 {
     (void)pthread_mutex_lock(&fs->pool_lock);
     while (fs->part_buffers > 0 && fs->part_buffers + bytes > fs->part_limit)
@@ -126,7 +130,17 @@ static void place_take_memory(struct fs *fs, uint64_t bytes)
     (void)pthread_mutex_unlock(&fs->pool_lock);
 }
 
-static void place_give_memory(struct fs *fs, uint64_t bytes)
+bool place_try_memory(struct fs *fs, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&fs->pool_lock);
+    bool room = fs->part_buffers + bytes <= fs->part_limit;
+    if (room)
+        fs->part_buffers += bytes;
+    (void)pthread_mutex_unlock(&fs->pool_lock);
+    return room;
+}
+
+void place_give_memory(struct fs *fs, uint64_t bytes)
 {
     (void)pthread_mutex_lock(&fs->pool_lock);
     fs->part_buffers -= bytes;
@@ -147,125 +161,6 @@ static int place_single(struct place *p)
     return err;
 }
 
-/* A few parts side by side: first..first+count-1, numbered from 1. */
-static int place_parts(struct place *p, const char *upload_id, uint64_t part_size, uint32_t first,
-                       uint32_t count, char *buffers, struct store_part *parts)
-{
-    struct store_req reqs[PLACE_PARALLEL] = {0};
-    int err = 0;
-
-    for (uint32_t i = 0; i < count && !err; i++) {
-        uint64_t off = (uint64_t)(first + i - 1) * part_size;
-        uint64_t len = p->size - off < part_size ? p->size - off : part_size;
-        struct store_req *r = &reqs[i];
-        r->prio = STORE_PRIO_UPLOAD;
-        r->deadline_ns = p->deadline_ns;
-        r->key = p->target;
-        r->upload_id = upload_id;
-        r->part_number = first + i;
-        if (p->vol->caps.part_copy && place_untouched(p, off, len) &&
-            len >= p->vol->caps.part_min) {
-            r->op = STORE_MPU_COPY;
-            r->src_key = p->base_key;
-            r->src_if_match = p->base_etag;
-            r->src_size = p->base_size;
-            r->range_off = off;
-            r->range_len = len;
-        } else {
-            r->op = STORE_MPU_PART;
-            r->buf = buffers + i * part_size;
-            r->buf_len = len;
-            err = place_fill(p, off, len, r->buf);
-        }
-    }
-    if (err)
-        return err;
-    ask_all(p->vol->store, reqs, count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (reqs[i].err && !err) {
-            err = reqs[i].err;
-            memcpy(p->error_text, reqs[i].error_text, sizeof(p->error_text));
-            if (reqs[i].op == STORE_MPU_COPY && (err == -ESTALE || err == -ENOENT)) {
-                p->base_lost = true;
-                err = -ESTALE;
-            }
-        }
-        parts[first + i - 1] = reqs[i].ret_part;
-        parts[first + i - 1].number = first + i;
-        store_req_clear(&reqs[i]);
-    }
-    return err;
-}
-
-static int place_complete(struct place *p, const char *upload_id, const struct store_part *parts,
-                          uint32_t count)
-{
-    struct store_req r = {.op = STORE_MPU_COMPLETE,
-                          .key = p->target,
-                          .upload_id = upload_id,
-                          .parts = parts,
-                          .part_count = count,
-                          .if_match = p->if_match,
-                          .if_none_match = p->if_none_match};
-    int err = place_call(p, &r);
-
-    if (!err)
-        memcpy(p->etag, r.object.etag, sizeof(p->etag));
-    store_req_clear(&r);
-    return err;
-}
-
-static int place_multipart_parts(struct place *p, const char *upload_id, uint64_t part_size)
-{
-    uint32_t total = (uint32_t)((p->size + part_size - 1) / part_size);
-    CLEANUP_FREE struct store_part *parts = mem_array(total, sizeof(*parts));
-    uint64_t memory = part_size * PLACE_PARALLEL;
-    int err = 0;
-
-    for (uint32_t first = 1; first <= total && !err; first += PLACE_PARALLEL) {
-        uint32_t count = total - first + 1 < PLACE_PARALLEL ? total - first + 1 : PLACE_PARALLEL;
-        /* Each batch has its own time: a large file must not run out of it by its size. */
-        p->deadline_ns = clock_mono_ns() + 60 * CLOCK_S;
-        place_take_memory(p->vol->fs, memory);
-        char *buffers = mem_alloc(memory);
-        err = place_parts(p, upload_id, part_size, first, count, buffers, parts);
-        free(buffers);
-        place_give_memory(p->vol->fs, memory);
-    }
-    p->deadline_ns = clock_mono_ns() + 60 * CLOCK_S;
-    return err ? err : place_complete(p, upload_id, parts, total);
-}
-
-static int place_multipart(struct place *p)
-{
-    const struct store_caps *caps = &p->vol->caps;
-    uint64_t part_size = PART_BYTES;
-    struct store_req begin = {.op = STORE_MPU_BEGIN, .key = p->target, .meta = &p->meta};
-
-    while (p->size / part_size >= PLACE_PARTS_AIM ||
-           p->size / part_size + 1 > caps->part_count_max || part_size < caps->part_min)
-        part_size *= 2;
-    if (caps->part_max && part_size > caps->part_max)
-        return -EFBIG;
-    int err = place_call(p, &begin);
-    if (err) {
-        store_req_clear(&begin);
-        return err;
-    }
-    err = place_multipart_parts(p, begin.ret_upload_id, part_size);
-    if (err) {
-        struct store_req abort = {
-            .op = STORE_MPU_ABORT, .key = p->target, .upload_id = begin.ret_upload_id};
-        char text[STORE_ERROR_MAX];
-        memcpy(text, p->error_text, sizeof(text));
-        (void)place_call(p, &abort); /* the store's own clean-up gets what this misses */
-        memcpy(p->error_text, text, sizeof(text));
-        store_req_clear(&abort);
-    }
-    store_req_clear(&begin);
-    return err;
-}
-
 int place_data(struct place *p)
 {
     if (p->type == FS_DIR)
@@ -274,7 +169,5 @@ int place_data(struct place *p)
         return place_put(p, p->symlink, strlen(p->symlink));
     if (!p->content)
         return place_copy(p);
-    if (p->size <= 2 * PART_BYTES || p->vol->caps.part_count_max == 0)
-        return place_single(p);
-    return place_multipart(p);
+    return mpu_wanted(p->vol, p->size) ? place_multipart(p) : place_single(p);
 }

@@ -1,10 +1,11 @@
-/* One upload: what it was made from, frozen. Private to place.c and place_data.c. */
+/* One upload: what it was made from, frozen. Private to place*.c. */
 #pragma once
 
 #include "fs/fs_int.h"
 
 struct place {
     struct fs_volume *vol;
+    struct inode *ino; /* pinned; its lock for anything in it but mpu */
     int64_t deadline_ns;
     enum fs_type type;
     char target[STORE_KEY_MAX + 1], base_key[STORE_KEY_MAX + 1];
@@ -13,14 +14,21 @@ struct place {
     struct reader_file *base;
     struct extent_snapshot snapshot;
     struct store_meta meta;
-    int64_t mtime_ns, frozen_ns;
+    int64_t mtime_ns; /* in the object's metadata */
+    int64_t frozen_ns;
     bool content;       /* else the base is the content */
     char *if_match;     /* or */
     bool if_none_match; /* precondition on target */
     uint64_t write_version, meta_version;
+    uint64_t change;           /* inode->change of what is frozen */
     char etag[STORE_ETAG_MAX]; /* result */
     char error_text[STORE_ERROR_MAX];
     bool base_lost; /* the error is that the base is gone */
+    bool meta_old;  /* the object has older metadata than meta */
+    bool progress;  /* parts that are recorded were sent */
+    bool mpu_over;  /* the multipart upload was completed */
+    bool mpu_dead;  /* it cannot be used any more */
+    bool older;     /* the object that is there is that of inode->old_flight, with that etag */
 };
 
 /* The object at target, from what is frozen. 0 or negative errno; -ESTALE: a precondition, or the
@@ -28,3 +36,19 @@ struct place {
 int place_data(struct place *p);
 /* One request with its outcome taken into p. */
 int place_call(struct place *p, struct store_req *r);
+
+/* --- for place_parts.c --- */
+
+/* Bytes [off, off+len) of the frozen file. */
+int place_fill(struct place *p, uint64_t off, size_t len, char *buf);
+/* The index of the first extent of the snapshot that ends after off. */
+size_t place_first(const struct place *p, uint64_t off);
+/* The whole of [off, off+len) is unchanged base. */
+bool place_untouched(const struct place *p, uint64_t off, uint64_t len);
+/* Memory for parts is limited over all uploads together: waits for it, unless other than that of
+ * this upload would have to be given back first (try). */
+void place_take_memory(struct fs *fs, uint64_t bytes);
+bool place_try_memory(struct fs *fs, uint64_t bytes);
+void place_give_memory(struct fs *fs, uint64_t bytes);
+/* By parts, going on with p->ino's upload if there is one. */
+int place_multipart(struct place *p);

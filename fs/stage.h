@@ -32,6 +32,10 @@ void stage_close(struct stage *stage);
 /* Segments that lie in a state directory, and the disk space they take. Needs no stage. */
 uint64_t stage_left(const char *state_dir, uint64_t *ret_bytes);
 
+/* At start: segments that are made from now on have ids from that one on. With a number that only
+ * grows from start to start, a position names the same bytes for ever. */
+void stage_ids_from(struct stage *stage, uint64_t id);
+
 /* At start: these bytes are still needed. They get one reference each, also where it says that they
  * are not there: reading them then gives -EIO. -ENOENT: the segment is missing; -EIO: it is too
  * short, or damaged; -EPROTO: another version wrote it. -EINVAL (no reference): it cannot be; give

@@ -194,6 +194,13 @@ static void adopt_load(struct stage *stage, struct stage_segment *segment)
     segment->damaged = segment->load_err != 0;
 }
 
+void stage_ids_from(struct stage *stage, uint64_t id)
+{
+    LOCK_SCOPE(&stage->lock);
+    if (stage->next_id < id)
+        stage->next_id = id;
+}
+
 int stage_adopt(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 {
     if (len == 0 || len > STAGE_POS_MAX || pos > STAGE_POS_MAX - len || id > STAGE_NOWHERE)

@@ -33,6 +33,7 @@ static struct fs_volume *volume_new(struct fs *fs, const char *url, bool read_on
     RB_INIT(&vol->intent_keys);
     TAILQ_INIT(&vol->queries);
     STAILQ_INIT(&vol->graves);
+    TAILQ_INIT(&vol->mpu_aborts);
     vol->epoch = db_next_id(fs->db);
     return vol;
 }
@@ -128,7 +129,7 @@ static int volume_load_state(struct fs_volume *vol)
             err = 0;
     }
     free(dirty.ids);
-    return err;
+    return err ? err : mpu_load(vol);
 }
 
 /* The root of a bucket that says nothing about itself: everybody may use it, or nobody could with
@@ -291,6 +292,7 @@ void volume_free(struct fs_volume *vol)
         free(intent);
     }
     inode_free_all(vol);
+    mpu_free_all(vol);
     HASH_ITER (hh, vol->touched, t, next) {
         HASH_DELETE(hh, vol->touched, t);
         free(t);
