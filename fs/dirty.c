@@ -143,8 +143,10 @@ void dirty_moving(struct fs_volume *vol, struct inode *ino)
 /* Into the queue, if it may be uploaded at all. */
 static void dirty_queue(struct fs_volume *vol, struct inode *ino)
 {
-    if (!dirty_local(ino) || (ino->flags & INODE_DETACH))
-        wait_queue_put(&vol->uploads, &ino->wait, ino->due_ns);
+    if (dirty_local(ino) && !(ino->flags & INODE_DETACH))
+        return;
+    wait_queue_put(&vol->uploads, &ino->wait, ino->due_ns);
+    upload_due(vol->fs, ino->due_ns);
 }
 
 void dirty_due_at(struct fs_volume *vol, struct inode *ino, int64_t due_ns)

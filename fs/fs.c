@@ -240,9 +240,8 @@ static void fs_upload_all(struct fs *fs, int64_t deadline_ns)
         }
         if (idle || clock_mono_ns() >= deadline_ns)
             return;
+        upload_kick(fs);
         (void)pthread_mutex_lock(&fs->pool_lock);
-        fs->upload_gen++;
-        (void)pthread_cond_broadcast(&fs->pool_cond);
         (void)thread_cond_wait_until(&fs->pool_cond, &fs->pool_lock,
                                      clock_mono_ns() + FS_STOP_POLL_MS * CLOCK_MS);
         (void)pthread_mutex_unlock(&fs->pool_lock);

@@ -346,7 +346,8 @@ struct fs {
     pthread_cond_t pool_cond;
     pthread_cond_t upload_cond; /* idle uploaders; uploader_count has changed */
     uint32_t uploader_count, uploaders_idle;
-    bool upload_watched; /* one of the idle wakes when something gets due */
+    bool upload_watched; /* one of the idle wakes when something gets due, */
+    _Atomic int64_t upload_next_ns; /* then at the latest; INT64_MAX while none does */
     uint64_t part_buffers; /* bytes that uploads hold; at most part_limit */
     uint64_t part_limit;
     uint64_t upload_gen; /* counts kicks */
@@ -699,6 +700,8 @@ const char *drain_below(struct fs_volume *vol, const char *key);
 int upload_start(struct fs *fs);
 void upload_stop(struct fs *fs);
 void upload_kick(struct fs *fs);
+/* Something new is due then. */
+void upload_due(struct fs *fs, int64_t due_ns);
 bool upload_stopping(struct fs *fs);
 
 #include "fs/status_int.h" /* what is remembered and counted for "pailfs status" */

@@ -8,10 +8,11 @@
  */
 #include "fs/fs_int.h"
 
-#include "base/log.h"
+#include <stdatomic.h>
+
 #include "base/thread.h"
 
-enum { UPLOAD_POLL_MS = 20, UPLOAD_IDLE_S = 10 };
+enum { UPLOAD_POLL_MS = 500, UPLOAD_IDLE_S = 10 };
 
 void upload_kick(struct fs *fs)
 {
@@ -19,6 +20,12 @@ void upload_kick(struct fs *fs)
     fs->upload_gen++;
     (void)pthread_cond_signal(&fs->upload_cond);
     (void)pthread_mutex_unlock(&fs->pool_lock);
+}
+
+void upload_due(struct fs *fs, int64_t due_ns)
+{
+    if (due_ns < atomic_load(&fs->upload_next_ns))
+        upload_kick(fs);
 }
 
 bool upload_stopping(struct fs *fs)
@@ -109,10 +116,14 @@ static bool upload_idle(struct fs *fs, uint64_t gen, int64_t next, int64_t idle_
         return true;
     fs->uploaders_idle++;
     fs->upload_watched = true;
+    if (watcher)
+        atomic_store(&fs->upload_next_ns, next);
     bool woken = thread_cond_wait_until(&fs->upload_cond, &fs->pool_lock, watcher ? next : end);
     fs->uploaders_idle--;
-    if (watcher)
+    if (watcher) {
         fs->upload_watched = false;
+        atomic_store(&fs->upload_next_ns, INT64_MAX);
+    }
     return woken || watcher || clock_mono_ns() < end;
 }
 
@@ -146,6 +157,7 @@ static void *upload_main(void *arg)
 
 int upload_start(struct fs *fs)
 {
+    atomic_store(&fs->upload_next_ns, INT64_MAX);
     (void)pthread_mutex_lock(&fs->pool_lock);
     int err = upload_grow(fs);
     (void)pthread_mutex_unlock(&fs->pool_lock);
