@@ -42,7 +42,14 @@ static int detach_next_try(struct fs_volume *vol, struct fs_req *req, void *args
         d->etag = mem_strdup(d->ino->base_etag);
     if (!detach_same_base(d))
         return -ESTALE; /* it has another base by now: nothing to do here */
+    /* The next range that nothing newer covers. */
     uint64_t end = d->ino->base_len;
+    const struct extent_map *map = d->ino->extents;
+    const struct extent *e = map ? extent_map_find(map, d->off) : NULL;
+    for (; e && e->off <= d->off; e = extent_map_next(map, e))
+        d->off = e->off + e->len;
+    if (e && e->off < end)
+        end = e->off;
     d->len = d->off < end ? end - d->off : 0;
     if (d->len > DETACH_CHUNK)
         d->len = DETACH_CHUNK;
@@ -120,7 +127,7 @@ static int detach_finish_try(struct fs_volume *vol, struct fs_req *req, void *ar
     return 0;
 }
 
-void detach_run(struct fs_volume *vol, struct inode *ino)
+int detach_fetch(struct fs_volume *vol, struct inode *ino)
 {
     struct detach d = {.ino = ino};
     struct fs_req req = op_internal(clock_mono_ns() + DETACH_DEADLINE_S * CLOCK_S);
@@ -137,6 +144,13 @@ void detach_run(struct fs_volume *vol, struct inode *ino)
     if (!err)
         err = op_run(vol, &req, detach_finish_try, &d);
     free(d.etag);
+    return err;
+}
+
+void detach_run(struct fs_volume *vol, struct inode *ino)
+{
+    int err = detach_fetch(vol, ino);
+
     vol_lock(vol);
     ino->flags &= ~(uint32_t)(INODE_UPLOADING | INODE_DETACH);
     if (!(ino->flags & INODE_GONE))

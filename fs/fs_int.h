@@ -316,6 +316,7 @@ struct fs_volume {
     uint64_t inode_count, negative_count;
     uint64_t hidden; /* names in the store that cannot be paths, seen by listings */
     uint64_t conflicts;
+    int64_t conflict_ms; /* wall clock, in the last conflict name */
     struct status_log log;
     pthread_mutex_t walk_lock;   /* one walk at a time; taken before lock */
     struct inode *walk_at_dirty; /* where the walk over a list goes on; see walk.c */
@@ -581,11 +582,10 @@ void attr_set(struct inode *ino, const struct fs_cred *cred, const struct fs_sat
  */
 int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, struct inode *ino);
 
-/* --- conflict.c --- */
+/* --- conflict.c --- (more in place_int.h) */
 
-/* Somebody else has an object where ino was to go: ino gets a conflict name beside it. Lock held.
- */
-void conflict_rename(struct fs_volume *vol, struct inode *ino, bool base_lost);
+/* A deletion met another version: it is left alone, and is to be seen again. Lock held. */
+void conflict_delete(struct fs_volume *vol, const struct intent *intent);
 
 /* --- volume.c --- */
 
@@ -639,6 +639,9 @@ void mpu_free_all(struct fs_volume *vol);
 
 /* --- detach.c --- */
 
+/* Fetches what still counts of ino's base into the stage, and lets go of the base. 0; -ESTALE: the
+ * base is not there any more, or ino has another. Pinned and UPLOADING; without the lock. */
+int detach_fetch(struct fs_volume *vol, struct inode *ino);
 void detach_run(struct fs_volume *vol, struct inode *ino); /* pinned, UPLOADING and DETACH */
 
 /* --- place.c: one upload --- */

@@ -101,40 +101,6 @@ static int place_look_before(struct place *p)
     return err;
 }
 
-/* A precondition failed: perhaps because an earlier try of ours did get through and its reply was
- * lost. Then the object is what we were about to make. */
-static bool place_was_ours(struct place *p)
-{
-    struct store_req r = {.op = STORE_HEAD, .key = p->target};
-    uint64_t size = p->symlink && p->type == FS_LNK ? strlen(p->symlink) : p->size;
-    bool ours = false;
-
-    if (place_call(p, &r) == 0) {
-        ours = flight_matches(&r.object, size, p->mtime_ns);
-        vol_lock(p->vol);
-        p->older = !ours && p->ino->old_flight &&
-                   flight_matches(&r.object, p->ino->old_flight_size, p->ino->old_flight_mtime_ns);
-        vol_unlock(p->vol);
-        memcpy(p->etag, r.object.etag, sizeof(p->etag));
-    }
-    store_req_clear(&r);
-    return ours;
-}
-
-/* Was it the source of the copy that is not what it was, and not the target? */
-static bool place_lost_base(struct place *p)
-{
-    struct store_req r = {.op = STORE_HEAD, .key = p->base_key};
-    bool lost = false;
-
-    if (!p->base_etag || strcmp(p->base_key, p->target) == 0)
-        return false;
-    int err = place_call(p, &r);
-    lost = err == -ENOENT || (!err && strcmp(r.object.etag, p->base_etag) != 0);
-    store_req_clear(&r);
-    return lost;
-}
-
 /* The new object is the base. Lock held. */
 static void place_rebase(struct fs_volume *vol, struct inode *ino, const struct place *p,
                          struct change *c)
@@ -224,16 +190,6 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
 
     if (err == -ECANCELED)
         return; /* the end of the process: the next one goes on */
-    if (err == -ESTALE && (p->content || p->type == FS_LNK || (ino->flags & INODE_PLACE))) {
-        conflict_rename(vol, ino, p->base_lost);
-        return;
-    }
-    if (err == -ESTALE) {
-        /* Only attributes were changed, of an object that is not there any more. */
-        ino->flags &= ~(uint32_t)INODE_META_DIRTY;
-        ino->checked_ns = 0;
-        return;
-    }
     ino->tries++;
     ino->due_ns =
         clock_mono_ns() + (wait_s < PLACE_RETRY_MAX_S ? wait_s : PLACE_RETRY_MAX_S) * CLOCK_S;
@@ -268,6 +224,8 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     } else if (err == -ESTALE && p->older) {
         flight_take_old(vol, ino, p->etag, &c);
         ino->due_ns = clock_mono_ns();
+    } else if (err == -ESTALE) {
+        conflict_settle(vol, ino, p, &c);
     } else {
         place_failed(vol, ino, p, err);
     }
@@ -349,10 +307,8 @@ void place_run(struct fs_volume *vol, struct inode *ino)
         err = place_look_before(&p);
         if (!err)
             err = place_data(&p);
-        if (err == -ESTALE && !p.base_lost && place_was_ours(&p))
-            err = 0;
-        if (err == -ESTALE && !p.base_lost)
-            p.base_lost = place_lost_base(&p);
+        if (err == -ESTALE)
+            err = conflict_look(&p);
         log_event(LOG_DEBUG, "upload", "ino=%lu key=%s size=%lu base=%s etag=%s epoch=%lu err=%d",
                   (unsigned long)ino->id, LOG_Q(p.target), (unsigned long)p.size,
                   LOG_Q(p.base_etag ? p.base_key : NULL), LOG_Q(p.base_etag),

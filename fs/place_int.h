@@ -3,6 +3,13 @@
 
 #include "fs/fs_int.h"
 
+enum conflict_kind {
+    CONFLICT_NONE,  /* the target is as it should be */
+    CONFLICT_SAME,  /* it has what was to be put there */
+    CONFLICT_TAKEN, /* somebody else's object is there */
+    CONFLICT_GONE,  /* nothing is there, though there should be */
+};
+
 struct place {
     struct fs_volume *vol;
     struct inode *ino; /* pinned; its lock for anything in it but mpu */
@@ -23,12 +30,13 @@ struct place {
     uint64_t change;           /* inode->change of what is frozen */
     char etag[STORE_ETAG_MAX]; /* result */
     char error_text[STORE_ERROR_MAX];
-    bool base_lost; /* the error is that the base is gone */
-    bool meta_old;  /* the object has older metadata than meta */
-    bool progress;  /* parts that are recorded were sent */
-    bool mpu_over;  /* the multipart upload was completed */
-    bool mpu_dead;  /* it cannot be used any more */
-    bool older;     /* the object that is there is that of inode->old_flight, with that etag */
+    bool base_lost;              /* the error is that the base is gone */
+    enum conflict_kind conflict; /* after conflict_look */
+    bool meta_old;               /* the object has older metadata than meta */
+    bool progress;               /* parts that are recorded were sent */
+    bool mpu_over;               /* the multipart upload was completed */
+    bool mpu_dead;               /* it cannot be used any more */
+    bool older; /* the object that is there is that of inode->old_flight, with that etag */
 };
 
 /* The object at target, from what is frozen. 0 or negative errno; -ESTALE: a precondition, or the
@@ -52,3 +60,14 @@ bool place_try_memory(struct fs *fs, uint64_t bytes);
 void place_give_memory(struct fs *fs, uint64_t bytes);
 /* By parts, going on with p->ino's upload if there is one. */
 int place_multipart(struct place *p);
+
+/* --- conflict.c --- */
+
+/* A precondition did not hold, or the base is gone: finds out what is there now, and saves what the
+ * file still needs of a base that was replaced. Without the lock. 0: what was to be made is there,
+ * with p->etag; -ESTALE: conflict_settle knows what to do (or p->older says it); other errors: not
+ * known, to be tried again. */
+int conflict_look(struct place *p);
+/* Takes it into the state. Lock held. ino->due_ns says when to upload again. */
+void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct place *p,
+                     struct change *c);

@@ -51,11 +51,10 @@ void status_failed(struct fs_volume *vol, const char *what, const char *name, in
     status_remember(vol->log.errors, &vol->log.error_at, what, name, err, text);
 }
 
-void status_conflict(struct fs_volume *vol, const char *name, const char *kept_as)
+void status_conflict(struct fs_volume *vol, const char *what, const char *path, const char *kept_as)
 {
     vol->conflicts++;
-    status_remember(vol->log.conflicts, &vol->log.conflict_at, kept_as ? "write" : "delete", name,
-                    0, kept_as);
+    status_remember(vol->log.conflicts, &vol->log.conflict_at, what, path, 0, kept_as);
 }
 
 void status_log_clear(struct status_log *log)

@@ -30,7 +30,9 @@ void status_deleted(struct fs_volume *vol, uint64_t count);
 /* what: "upload" or "delete". text may be "". */
 void status_failed(struct fs_volume *vol, const char *what, const char *name, int err,
                    const char *text);
-void status_conflict(struct fs_volume *vol, const char *name, const char *kept_as);
+/* what: "write", "rename" or "delete" of ours that met another version; paths. */
+void status_conflict(struct fs_volume *vol, const char *what, const char *path,
+                     const char *kept_as);
 void status_log_clear(struct status_log *log);
 /* The path from the volume's root, in memory as far as it is there. */
 char *status_path(struct fs_volume *vol, const struct inode *ino);
