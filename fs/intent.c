@@ -213,48 +213,6 @@ static enum wait_for intent_blocked(struct fs_volume *vol, const struct intent *
     return WAIT_TARGET;
 }
 
-struct intent_live {
-    struct intent *intent;
-    bool *ret_dropped;
-};
-
-/* Takes a marker's deletion back if a directory lives under its key that relies on the marker: one
- * that a drain took for left over, and that was renamed back. Every look at a name may have to
- * read the database. */
-static int intent_live_try(struct fs_volume *vol, struct fs_req *req, void *args)
-{
-    struct intent *intent = args;
-    struct inode *dir = inode_find(vol, vol->root);
-    char name[FS_NAME_MAX + 1];
-    struct change c;
-
-    for (const char *at = intent->key, *slash; (slash = strchr(at, '/')); at = slash + 1) {
-        if ((size_t)(slash - at) > FS_NAME_MAX)
-            return -ENOENT;
-        (void)strlcpy(name, at, (size_t)(slash - at) + 1);
-        int err = need_known(vol, req, dir->id, name, &dir);
-        if (err)
-            return err;
-        if (dir->type != FS_DIR)
-            return -ENOENT;
-    }
-    intent->checked_gen = vol->dir_gen;
-    if (dir->flags & INODE_DIRTY)
-        return 0; /* makes its marker anew */
-    dir->flags |= INODE_MARKER;
-    dir->base_epoch = vol->epoch;
-    change_begin(&c, vol);
-    change_row(&c, dir);
-    intent_drop(vol, &c, intent);
-    change_end(&c, NULL);
-    return 0;
-}
-
-static bool intent_is_marker(const struct intent *intent)
-{
-    return intent->key[strlen(intent->key) - 1] == '/';
-}
-
 /* True if it may go now; else it is in its queue, or parked. */
 static bool intent_look(struct fs_volume *vol, struct intent *intent, int64_t now)
 {
