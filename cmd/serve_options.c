@@ -94,6 +94,14 @@ static int set_read_only(void *target, const char *value, const char **ret_why)
     return 0;
 }
 
+static int set_accept_damage(void *target, const char *value, const char **ret_why)
+{
+    (void)value;
+    (void)ret_why;
+    ((struct serve_options *)target)->accept_damage = true;
+    return 0;
+}
+
 static int set_squash(void *target, const char *value, const char **ret_why)
 {
     static const char *const names[] = {"root", "all", "none"};
@@ -238,6 +246,9 @@ static const struct option_def serve_table[] = {
     {NULL, "memory-limit", 'm', "SIZE", "cache and buffers (default: 512M)", set_memory_limit},
     {NULL, "stage-limit", 0, "SIZE", "bytes on disk that wait for their upload\n(default: 10G)",
      set_stage_limit},
+    {NULL, "accept-damage", 0, NULL,
+     "serve writable although staged bytes are missing\nor damaged; reading those gives I/O errors",
+     set_accept_damage},
     {NULL, "request-deadline", 0, "TIME",
      "after this a request that waits for the store gets\n\"try later\" (default: 20s)",
      set_request_deadline},

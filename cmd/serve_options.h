@@ -33,7 +33,7 @@ struct serve_options {
     uint32_t anon_uid, anon_gid;
 
     int64_t attr_ttl_ns, quiet_ns, deadline_ns, shutdown_ns;
-    bool commit_store;
+    bool commit_store, accept_damage;
     uint64_t memory_limit, stage_limit;
     enum log_level log_level;
 

@@ -45,6 +45,7 @@ static int start_fs(struct serve *s, struct cmd_error *reterr)
         .attr_ttl_ns = o->attr_ttl_ns,
         .quiet_ns = o->quiet_ns,
         .commit_store = o->commit_store,
+        .accept_damage = o->accept_damage,
     };
     struct fs_error error = {{0}};
 

@@ -129,8 +129,8 @@ struct db_error {
 int db_open(const char *state_dir, struct db **ret, struct db_error *reterr);
 /* Waits until all that was submitted is durable, then closes; NULL is fine. While the disk refuses
  * writes it tries once more, then logs how many transactions are lost. No other call may be under
- * way, or follow. */
-void db_close(struct db *db);
+ * way, or follow. False: some were lost. */
+bool db_close(struct db *db);
 
 /* --- small values: identity, keys, counters --- */
 

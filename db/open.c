@@ -146,14 +146,16 @@ int db_open(const char *state_dir, struct db **ret, struct db_error *reterr)
     return 0;
 }
 
-void db_close(struct db *db)
+bool db_close(struct db *db)
 {
     if (!db)
-        return;
+        return true;
     (void)pthread_mutex_lock(&db->lock);
     db->stop = true;
     (void)pthread_cond_broadcast(&db->work);
     (void)pthread_mutex_unlock(&db->lock);
     (void)pthread_join(db->writer_thread, NULL);
+    bool durable = atomic_load(&db->durable) >= db->submitted;
     open_free(db);
+    return durable;
 }

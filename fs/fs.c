@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -44,9 +45,56 @@ static int fs_load_key(struct fs *fs)
     return db_wait(fs->db, db_submit(fs->db, txn), CLOCK_NEVER);
 }
 
+/* Staged bytes that the database does not know of would be taken for rubbish. */
+static int fs_check_stage_left(const char *state_dir, bool db_there, struct fs_error *reterr)
+{
+    uint64_t bytes, count = stage_left(state_dir, &bytes);
+
+    if (count == 0)
+        return 0;
+    (void)snprintf(
+        reterr->text, sizeof(reterr->text),
+        "%s/pailfs.db is %s, but %s/stage has %lu files (%lu MiB) that clients wrote and "
+        "only the database can name; put the database back, or move %s/stage away to "
+        "begin without them",
+        state_dir, db_there ? "new" : "missing", state_dir, (unsigned long)count,
+        (unsigned long)(bytes >> 20), state_dir);
+    return -EUCLEAN;
+}
+
+static int fs_open_db(struct fs *fs, struct fs_error *reterr)
+{
+    CLEANUP_FREE char *path = mem_printf("%s/pailfs.db", fs->state_dir);
+    struct db_error db_err = {{0}};
+    int err = 0;
+
+    if (access(path, F_OK) && errno == ENOENT)
+        err = fs_check_stage_left(fs->state_dir, false, reterr);
+    if (err)
+        return err;
+    err = db_open(fs->state_dir, &fs->db, &db_err);
+    if (err == -EUCLEAN)
+        (void)snprintf(reterr->text, sizeof(reterr->text),
+                       "%.300s; nothing was changed: put a copy of it back, or mend it with "
+                       "\"sqlite3 pailfs.db .recover\"",
+                       db_err.text);
+    else if (err)
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", db_err.text);
+    if (err)
+        return err;
+    if (db_meta_get(fs->db, fs_meta_key, fs->handle_key, sizeof(fs->handle_key)) == -ENOENT)
+        err = fs_check_stage_left(fs->state_dir, true, reterr);
+    if (err)
+        return err;
+    err = fs_load_key(fs);
+    if (err)
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s: the database cannot be used: %s",
+                       fs->state_dir, strerrordesc_np(-err));
+    return err;
+}
+
 int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *reterr)
 {
-    struct db_error db_err = {{0}};
     struct stage_error stage_err = {{0}};
     struct fs *fs = mem_zalloc(sizeof(*fs));
     uint64_t verifier;
@@ -67,17 +115,9 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
     if (fs->inode_limit < FS_INODES_MIN)
         fs->inode_limit = FS_INODES_MIN;
     fs->part_limit = config->memory_limit / 4;
-    err = db_open(config->state_dir, &fs->db, &db_err);
-    if (err) {
-        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", db_err.text);
+    err = fs_open_db(fs, reterr);
+    if (err)
         goto fail;
-    }
-    err = fs_load_key(fs);
-    if (err) {
-        (void)snprintf(reterr->text, sizeof(reterr->text), "%s: the database cannot be used: %s",
-                       config->state_dir, strerrordesc_np(-err));
-        goto fail;
-    }
     err = stage_open(config->state_dir, config->stage_limit, &fs->stage, &stage_err);
     if (err) {
         (void)snprintf(reterr->text, sizeof(reterr->text), "%s", stage_err.text);
@@ -90,48 +130,10 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
     return 0;
 fail:
     if (fs->db)
-        db_close(fs->db);
+        (void)db_close(fs->db);
     free(fs->state_dir);
     free(fs);
     return err;
-}
-
-/* --- extents of an earlier run --- */
-
-struct fs_adopt {
-    struct fs *fs;
-    uint64_t lost;
-};
-
-static bool fs_adopt_extent(void *ctx, const struct db_extent *row)
-{
-    struct fs_adopt *a = ctx;
-    struct extent e = {.off = row->off,
-                       .len = row->len,
-                       .segment = row->segment,
-                       .pos = row->pos,
-                       .version = row->version};
-    struct inode *ino = NULL;
-    int err = stage_adopt(a->fs->stage, e.segment, e.pos, e.len);
-
-    if (err) {
-        a->lost++;
-        log_event(LOG_ERROR, "stage_missing", "ino=%lu off=%lu len=%lu err=%s",
-                  (unsigned long)row->inode, (unsigned long)row->off, (unsigned long)row->len,
-                  strerrordesc_np(-err));
-        return true;
-    }
-    /* What belongs to a bucket that is not served now is kept for when it is. */
-    for (struct fs_volume *vol = a->fs->volumes; vol && !ino; vol = vol->next)
-        ino = inode_find(vol, row->inode);
-    if (!ino)
-        return true;
-    if (!ino->extents)
-        ino->extents = extent_map_new(a->fs->stage);
-    extent_map_load(ino->extents, &e);
-    if (e.version > ino->write_version)
-        ino->write_version = e.version;
-    return true;
 }
 
 /* --- which buckets this state directory belongs to --- */
@@ -183,7 +185,6 @@ static int fs_check_known(struct fs *fs, struct fs_error *reterr)
 
 int fs_run(struct fs *fs, struct fs_error *reterr)
 {
-    struct fs_adopt adopt = {.fs = fs};
     int err = fs_check_known(fs, reterr);
 
     if (err) {
@@ -193,21 +194,9 @@ int fs_run(struct fs *fs, struct fs_error *reterr)
                            strerrordesc_np(-err));
         return err;
     }
-    err = db_each_extent(fs->db, 0, fs_adopt_extent, &adopt);
-    if (!err && adopt.lost == 0)
-        err = stage_recovered(fs->stage);
-    if (err) {
-        (void)snprintf(reterr->text, sizeof(reterr->text), "%s: the stage cannot be used: %s",
-                       fs->state_dir, strerrordesc_np(-err));
+    err = adopt_run(fs, reterr);
+    if (err)
         return err;
-    }
-    if (adopt.lost > 0) {
-        (void)snprintf(reterr->text, sizeof(reterr->text),
-                       "%s: %lu ranges that clients wrote are missing from the stage; nothing was "
-                       "changed, see the log above",
-                       fs->state_dir, (unsigned long)adopt.lost);
-        return -EUCLEAN;
-    }
     for (struct fs_volume *vol = fs->volumes; vol && !err; vol = vol->next)
         err = volume_start(vol);
     if (!err)
@@ -284,11 +273,11 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
     }
     if (ret_left)
         fs_get_left(fs, ret_left);
-    db_close(fs->db);
+    bool durable = db_close(fs->db);
     for (vol = fs->volumes; vol; vol = next) {
         next = vol->next;
         vol->fs->db = NULL;
-        volume_free(vol);
+        volume_free(vol, durable);
     }
     stage_close(fs->stage);
     reader_free(fs->reader);

@@ -115,6 +115,7 @@ struct fs_config {
     int64_t attr_ttl_ns;   /* how long what the store said is believed */
     int64_t quiet_ns;      /* from COMMIT to the upload */
     bool commit_store;     /* COMMIT replies when the object is in the store */
+    bool accept_damage;    /* volumes with damaged staged bytes are not read-only */
 };
 struct fs_error {
     char text[512];

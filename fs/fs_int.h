@@ -42,13 +42,13 @@ enum {
     SOURCES_RENAME_MAX =
         32, /* places of one directory: with more, a rename of it waits for drains */
     DEPTH_MAX = STORE_KEY_MAX / 2, /* every level takes two bytes of a key at least */
-    UPLOAD_THREADS_MAX = 128, /* as many as there is work for: a copy inside the store costs us
-                                 nothing but a thread that waits */
-    PART_BYTES = 8 << 20, /* the smallest part we make; single PUT up to twice this */
-    PARTS_AIM = 9000,        /* parts grow so that a file has fewer */
-    PARTS_IN_FLIGHT = 16,    /* of one upload */
-    MPU_PARTS_MAX = 100000,  /* no store knows more */
-    INODE_BYTES = 768,    /* about, with hash entries and strings: for the memory limit */
+    UPLOAD_THREADS_MAX = 128,      /* as many as there is work for: a copy inside the store costs us
+                                      nothing but a thread that waits */
+    PART_BYTES = 8 << 20,          /* the smallest part we make; single PUT up to twice this */
+    PARTS_AIM = 9000,              /* parts grow so that a file has fewer */
+    PARTS_IN_FLIGHT = 16,          /* of one upload */
+    MPU_PARTS_MAX = 100000,        /* no store knows more */
+    INODE_BYTES = 768,             /* about, with hash entries and strings: for the memory limit */
 };
 
 /* Kept in the database. The first three are what makes an inode wait for an upload, and are
@@ -117,9 +117,9 @@ struct mpu_part { /* a part that the store has */
     bool copied;           /* by the store, from the base */
 };
 
-struct mpu {                /* a multipart upload that was begun; see mpu.c */
-    TAILQ_ENTRY(mpu) link;  /* on volume->mpu_aborts if nobody wants it */
-    uint64_t id, inode;     /* inode 0: nobody's */
+struct mpu {               /* a multipart upload that was begun; see mpu.c */
+    TAILQ_ENTRY(mpu) link; /* on volume->mpu_aborts if nobody wants it */
+    uint64_t id, inode;    /* inode 0: nobody's */
     char *key, *upload_id;
     uint64_t part_size;
     uint64_t version;       /* inode->change of what a completion was sent for; 0: none was */
@@ -199,11 +199,11 @@ struct inode {
                         upload begins, until its outcome is. On volume->flights while it runs */
     uint64_t flight_size; /* how to tell that upload's object */
     int64_t flight_mtime_ns;
-    uint64_t flight_len;                /* bytes of it that still count: truncation lowers it */
-    bool flight_live;                   /* announced by an upload of this run that has not ended */
-    uint64_t meta_version;              /* counts changes of attributes that go into metadata */
-    struct mpu *mpu;                    /* begun in the store; the uploader's while UPLOADING */
-    bool old_flight;                    /* one before it may still be on the wire: as flight_... */
+    uint64_t flight_len;   /* bytes of it that still count: truncation lowers it */
+    bool flight_live;      /* announced by an upload of this run that has not ended */
+    uint64_t meta_version; /* counts changes of attributes that go into metadata */
+    struct mpu *mpu;       /* begun in the store; the uploader's while UPLOADING */
+    bool old_flight;       /* one before it may still be on the wire: as flight_... */
     uint64_t old_flight_size, old_flight_len;
     int64_t old_flight_mtime_ns;
     uint64_t upload_total, upload_done; /* bytes of the upload that runs; 0 if none does */
@@ -308,15 +308,16 @@ struct fs_volume {
     struct grave_list graves;
     struct mpu_list mpu_aborts; /* uploads to abort */
     uint32_t mpu_aborting;      /* taken from there */
-    uint64_t clock;    /* stamps of queries and touches */
-    uint64_t load_gen; /* counts evictions of rows that a reader may have read too early */
+    uint64_t clock;             /* stamps of queries and touches */
+    uint64_t load_gen;          /* counts evictions of rows that a reader may have read too early */
     uint64_t path_gen; /* counts renames and placements: keys made before one may be wrong */
     uint64_t dir_gen;  /* counts renames of directories: sources made before one may be wrong */
     uint64_t epoch;    /* of bases that are placed now */
     uint64_t inode_count, negative_count;
     uint64_t hidden; /* names in the store that cannot be paths, seen by listings */
     uint64_t conflicts;
-    int64_t conflict_ms; /* wall clock, in the last conflict name */
+    int64_t conflict_ms;    /* wall clock, in the last conflict name */
+    uint64_t damaged_bytes; /* staged ones that were missing or damaged at the start */
     struct status_log log;
     pthread_mutex_t walk_lock;   /* one walk at a time; taken before lock */
     struct inode *walk_at_dirty; /* where the walk over a list goes on; see walk.c */
@@ -347,9 +348,9 @@ struct fs {
     pthread_cond_t pool_cond;
     pthread_cond_t upload_cond; /* idle uploaders; uploader_count has changed */
     uint32_t uploader_count, uploaders_idle;
-    bool upload_watched; /* one of the idle wakes when something gets due, */
+    bool upload_watched;            /* one of the idle wakes when something gets due, */
     _Atomic int64_t upload_next_ns; /* then at the latest; INT64_MAX while none does */
-    uint64_t part_buffers; /* bytes that uploads hold; at most part_limit */
+    uint64_t part_buffers;          /* bytes that uploads hold; at most part_limit */
     uint64_t part_limit;
     uint64_t upload_gen; /* counts kicks */
     bool stopping;
@@ -591,8 +592,13 @@ void conflict_delete(struct fs_volume *vol, const struct intent *intent);
 
 int volume_start(struct fs_volume *vol);
 void volume_stop(struct fs_volume *vol);
-void volume_free(struct fs_volume *vol);
+void volume_free(struct fs_volume *vol, bool durable); /* durable: all that was submitted is */
 bool volume_idle(struct fs_volume *vol, struct fs_left *left); /* adds to left */
+
+/* --- adopt.c --- */
+
+/* Takes up what the stage has, and protects volumes of which something is damaged. */
+int adopt_run(struct fs *fs, struct fs_error *reterr);
 
 /* --- write.c --- */
 
@@ -647,7 +653,7 @@ void detach_run(struct fs_volume *vol, struct inode *ino); /* pinned, UPLOADING 
 /* --- place.c: one upload --- */
 
 void place_run(struct fs_volume *vol, struct inode *ino); /* pinned, INODE_UPLOADING */
-bool place_has_content(const struct inode *ino); /* else its base is the whole content */
+bool place_has_content(const struct inode *ino);          /* else its base is the whole content */
 
 /* --- commit.c --- */
 

@@ -43,8 +43,9 @@ void stage_ids_from(struct stage *stage, uint64_t id);
 int stage_adopt(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
 /* Reads the bytes for their checksums: 0 or -EIO. */
 int stage_verify(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
-/* At start, after the last adopt: removes what nobody adopted. New bytes go to new segments. */
-int stage_recovered(struct stage *stage);
+/* At start, after the last adopt: removes what nobody adopted, or (keep) moves it aside, to
+ * state_dir/stage.orphans-TIME. New bytes go to new segments. */
+int stage_recovered(struct stage *stage, bool keep);
 
 /*
  * Appends len = sum of iov bytes (at most 16 MiB), in one piece, with one reference. -ENOSPC: the

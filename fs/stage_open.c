@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "fs/stage_int.h"
@@ -203,7 +205,8 @@ void stage_ids_from(struct stage *stage, uint64_t id)
 
 int stage_adopt(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 {
-    if (len == 0 || len > STAGE_POS_MAX || pos > STAGE_POS_MAX - len || id > STAGE_NOWHERE)
+    uint64_t max = id == STAGE_NOWHERE ? STAGE_NOWHERE : STAGE_POS_MAX;
+    if (len == 0 || len > max || pos > max - len || id > STAGE_NOWHERE)
         return -EINVAL;
     /* Nobody else uses the stage yet, so nobody waits for this lock. */
     LOCK_SCOPE(&stage->lock);
@@ -256,13 +259,51 @@ uint64_t stage_left(const char *state_dir, uint64_t *ret_bytes)
     return count;
 }
 
-int stage_recovered(struct stage *stage)
+/* Makes the directory for what nobody adopted. Its descriptor. */
+static int orphans_make(struct stage *stage)
+{
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "../stage.orphans-%ld", (long)(clock_wall_ns() / CLOCK_S));
+    if (mkdirat(stage->dir_fd, name, 0700) && errno != EEXIST)
+        return -errno;
+    int fd = openat(stage->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        log_event(LOG_WARN, "stage_orphans", "directory=%s note=%s", name + 3,
+                  LOG_Q("stage files that the database does not name were moved there"));
+    return fd < 0 ? -errno : fd;
+}
+
+/* Moves the segments without a live byte aside. */
+static int orphans_move(struct stage *stage)
+{
+    CLEANUP_CLOSE int fd = -1;
+    struct stage_segment *segment, *next;
+    char name[32];
+
+    RB_FOREACH_SAFE (segment, stage_segment_tree, &stage->segments, next) {
+        if (segment->live > 0)
+            continue;
+        if (fd < 0)
+            fd = orphans_make(stage);
+        if (fd < 0)
+            return fd;
+        stage_segment_name(segment->id, name);
+        if (renameat(stage->dir_fd, name, fd, name) && errno != ENOENT)
+            return -errno;
+    }
+    return fd >= 0 && fsync(fd) ? -errno : 0;
+}
+
+int stage_recovered(struct stage *stage, bool keep)
 {
     struct stage_segment *segment;
 
     /* Nobody appends yet, so nobody waits for this lock. */
     LOCK_SCOPE(&stage->lock);
-    int err = remove_dead(stage);
+    int err = keep ? orphans_move(stage) : 0;
+    if (!err)
+        err = remove_dead(stage);
     RB_FOREACH (segment, stage_segment_tree, &stage->segments) {
         segment->died = true; /* whatever nobody adopted */
         stage_reap_later(stage, segment, STAGE_REAP_DELAY_MS);

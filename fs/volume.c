@@ -195,7 +195,7 @@ int fs_add_volume(struct fs *fs, const char *url, const struct store_config *sto
         (void)snprintf(reterr->text, sizeof(reterr->text),
                        "%s: the state of this bucket in %s cannot be read: %s", url, fs->state_dir,
                        strerrordesc_np(-err));
-        volume_free(vol);
+        volume_free(vol, true);
         return err;
     }
     free(vol->url);
@@ -277,7 +277,7 @@ bool volume_idle(struct fs_volume *vol, struct fs_left *left)
     return idle;
 }
 
-void volume_free(struct fs_volume *vol)
+void volume_free(struct fs_volume *vol, bool durable)
 {
     struct touched *t, *next;
     struct intent *intent;
@@ -299,7 +299,11 @@ void volume_free(struct fs_volume *vol)
     }
     while ((grave = STAILQ_FIRST(&vol->graves))) {
         STAILQ_REMOVE_HEAD(&vol->graves, link);
-        extent_graves_free(grave->bytes);
+        /* What the database may still point at has to be there at the next start. */
+        if (durable)
+            extent_graves_free(grave->bytes);
+        else
+            extent_graves_forget(grave->bytes);
         free(grave);
     }
     store_close(vol->store);

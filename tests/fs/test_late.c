@@ -53,13 +53,14 @@ int __wrap_fdatasync(int fd)
 
 /* --- fixture --- */
 
-static void start(int64_t quiet_ns)
+static void start(int64_t quiet_ns, bool accept_damage)
 {
     struct fs_config config = {.state_dir = state_dir,
                                .memory_limit = 64 << 20,
                                .stage_limit = 256 << 20,
                                .attr_ttl_ns = 1000 * CLOCK_S,
-                               .quiet_ns = quiet_ns};
+                               .quiet_ns = quiet_ns,
+                               .accept_damage = accept_damage};
     struct store_config store = {0};
     struct fs_error err = {{0}};
 
@@ -83,7 +84,7 @@ static int setup(void **state)
         other[i] = (uint8_t)(i * 5 + 1);
     }
     atomic_store(&sync_failures, 0);
-    start(1000 * CLOCK_S);
+    start(1000 * CLOCK_S, false);
     return 0;
 }
 
@@ -203,7 +204,7 @@ static void test_rescued(void **state)
     assert_int_equal(commit(b), 0); /* its marks were in the sync that failed */
     assert_int_equal(verifier(), before);
     fs_stop(fs, 0, NULL);
-    start(1000 * CLOCK_S);
+    start(1000 * CLOCK_S, false);
     assert_int_equal(get(a, 0, body, 1000), 0);
     assert_int_equal(get(a, 1000, other, 5000), 0);
     assert_int_equal(get(a, 6000, body + 6000, BODY - 6000), 0);
@@ -286,7 +287,13 @@ static void test_spoiled_is_not_uploaded(void **state)
     spoil(100000);
     fs_stop(fs, 0, NULL);
     fs = NULL;
-    start(0);
+    start(1000 * CLOCK_S, false);
+    assert_int_equal(put(a, BODY, other, 1, FS_UNSTABLE), -EROFS);
+    assert_int_equal(get(a, 0, body, 65536), 0);
+    assert_int_equal(get(a, 65536, body + 65536, 1), -EIO);
+    fs_stop(fs, 0, NULL);
+    fs = NULL;
+    start(0, true);
     while ((err = put(a, BODY, other, 1, FS_UNSTABLE)) == 0 && clock_mono_ns() < end)
         (void)usleep(10000);
     assert_int_equal(err, -EIO);

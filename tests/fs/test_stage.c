@@ -97,7 +97,7 @@ static int setup(void **state)
     (void)stpcpy(f->dir, "/tmp/pailfs-stage-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     fixture_open(f, UINT64_C(1) << 40);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     *state = f;
     return 0;
 }
@@ -230,7 +230,7 @@ static void test_limit(void **state)
     struct place a, b;
 
     fixture_open(f, 250000 + 3 * HEADS);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     assert_int_equal(append_bytes(f, data, 100000, &a), 0);
     assert_int_equal(append_bytes(f, data, 100000, &b), 0);
     assert_int_equal(append_bytes(f, data, 50000 + 3 * HEADS, &b), -ENOSPC);
@@ -247,7 +247,7 @@ static void test_limit_of_small_ones(void **state)
     struct place p[10];
 
     fixture_open(f, 8 * PAGE);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     for (int i = 0; i < 8; i++)
         assert_int_equal(append_bytes(f, "x", 1, &p[i]), 0);
     assert_int_equal(append_bytes(f, "x", 1, &p[8]), -ENOSPC);
@@ -464,7 +464,7 @@ static void test_restart(void **state)
     stage_unref(f->stage, keep.segment, keep.pos, 10);
     assert_int_equal(stage_adopt(f->stage, keep.segment, keep.pos, 10), 0);
     stage_unref(f->stage, keep.segment, keep.pos, 10);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     WAIT_UNTIL(!segment_exists(f, keep.segment));
     WAIT_UNTIL(segment_blocks(f, drop.segment) <= 4 * PAGE); /* nobody adopted the rest */
     assert_int_equal(stage_read(f->stage, drop.segment, drop.pos, buf, 8), 0);

@@ -48,7 +48,7 @@ static int setup(void **state)
     for (size_t i = 0; i < DATA; i++)
         f->data[i] = (uint8_t)(i * 7 + i / 256 * 13 + 5);
     fixture_open(f);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     *state = f;
     return 0;
 }
@@ -150,7 +150,7 @@ static void test_found_again(void **state)
     assert_int_equal(stage_adopt(f->stage, UINT64_MAX, 0, 1), -EINVAL);
     assert_int_equal(stage_adopt(f->stage, 1, UINT64_MAX - 3, 4), -EINVAL);
     assert_int_equal(stage_adopt(f->stage, STAGE_NOWHERE, 0, 10), -ENOENT);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     assert_int_equal(read_at(f, p[5], 10, DATA - 10), 0);
     struct place next = append(f, SMALL);
     assert_true(next.segment > p[0].segment && next.segment < STAGE_NOWHERE);
@@ -172,7 +172,7 @@ static void test_damage_at_start(void **state)
     assert_int_equal(stage_verify(f->stage, a.segment, a.pos + PIECE, DATA - PIECE), 0);
     assert_int_equal(stage_verify(f->stage, b.segment, b.pos, SMALL), -EIO);
     assert_int_equal(stage_verify(f->stage, c.segment, c.pos, SMALL), 0);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     assert_int_equal(read_at(f, b, 0, SMALL), -EIO);
     assert_int_equal(read_at(f, c, 0, SMALL), 0);
     stage_ref(f->stage, b.segment, b.pos, SMALL);
@@ -196,7 +196,7 @@ static void test_missing_short_foreign(void **state)
     assert_int_equal(adopt(f, gone, 0, SMALL), -ENOENT);
     assert_int_equal(adopt(f, a, 0, DATA), -EIO);
     assert_int_equal(adopt(f, b, 0, SMALL), -EIO);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     assert_int_equal(read_at(f, gone, 0, SMALL), -EIO);
     assert_int_equal(read_at(f, a, 0, 2 * PIECE), 0);
     assert_int_equal(read_at(f, a, 2 * PIECE, 1), -EIO);
@@ -236,7 +236,7 @@ static void test_gaps(void **state)
     assert_int_equal(adopt(f, c, 0, 10), -EIO);
     assert_int_equal(adopt(f, d, 0, SMALL), -EIO);
     assert_int_equal(adopt(f, e, 0, SMALL), 0);
-    assert_int_equal(stage_recovered(f->stage), 0);
+    assert_int_equal(stage_recovered(f->stage, false), 0);
     assert_int_equal(read_at(f, b, 0, SMALL), 0);
     assert_int_equal(read_at(f, e, 0, SMALL), 0);
 }

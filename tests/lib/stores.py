@@ -46,8 +46,8 @@ def entry_of(meta, is_dir, body_sha, size, body):
 class FileStore:
     name = "file"
 
-    def __init__(self, case):
-        self.dir = case.path("bucket")
+    def __init__(self, case, sub=""):
+        self.dir = case.path(sub, "bucket")
         os.makedirs(self.dir)
         self.url = "file://" + self.dir
         self.options, self.env = [], {}
