@@ -117,7 +117,8 @@ static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const cha
     if (!known && a->until != UINT64_MAX && path_foreign(vol, dir, a->until, a->dir_key))
         return;
     if (has_marker || ask_has_below(vol, a)) {
-        observe_dir(vol, dir, name, known, has_marker ? &marker->object : NULL, now, c, ret);
+        observe_dir(vol, dir, name, known, has_marker ? &marker->object : NULL, a->until, now, c,
+                    ret);
         if (!((*ret)->flags & INODE_META_KNOWN)) {
             (*ret)->flags |= INODE_META_KNOWN; /* asked, and there is none */
             change_row(c, *ret);
@@ -148,7 +149,11 @@ static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, s
     change_begin(&c, vol);
     for (size_t i = 0; i < count && !found; i++)
         ask_merge_source(vol, dir, name, known, &asks[i], now, &c, &found);
-    if (!found && known && observe_gone(vol, dir, known, &c))
+    /* A marker that is about to go says nothing of the directory that lives there by now. */
+    bool mute = false;
+    for (size_t i = 0; i < count && known && known->type == FS_DIR; i++)
+        mute = mute || intent_find(vol, asks[i].dir_key);
+    if (!found && known && !mute && observe_gone(vol, dir, known, &c))
         known = NULL;
     else if (!found && known)
         known->checked_ns = now;

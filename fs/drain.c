@@ -14,20 +14,27 @@
 #include "base/thread.h"
 
 enum {
-    DRAIN_WINDOW = 512, /* files on their way at a time */
-    DRAIN_CHUNK = 256,
+    DRAIN_WINDOW = 1024, /* files on their way at a time, of those that can go on */
+    DRAIN_CHUNK = 256,   /* that are put on their way in one transaction */
     DRAIN_POLL_MS = 200,
     DRAIN_ROUNDS = 4, /* looks at a prefix that does not become empty, before it is left alone */
     DRAIN_STEP_S = 60,
+};
+
+struct drain_row {
+    struct db_inode inode;
+    struct db_dirent dirent;
 };
 
 struct drain {
     struct fs_volume *vol;
     uint64_t *stack; /* directories still to walk */
     size_t depth, room;
-    uint64_t *ids; /* files of a chunk */
-    size_t id_count;
-    uint64_t cookie;
+    struct inode *dir;      /* being walked, pinned */
+    struct drain_row *rows; /* a chunk of its names */
+    size_t row_count;
+    uint64_t *later; /* of the chunk, those that take a wait */
+    size_t later_count;
     int64_t start_ns;
 };
 
@@ -49,106 +56,189 @@ static bool drain_pause(struct fs_volume *vol)
     return !vol->stopping;
 }
 
+static void drain_clear_rows(struct drain *d)
+{
+    while (d->row_count > 0)
+        db_inode_clear(&d->rows[--d->row_count].inode);
+}
+
+/* Every name that the directory has in the old place is in the database, and the directory stays in
+ * memory. */
 static int drain_list_try(struct fs_volume *vol, struct fs_req *req, void *args)
 {
+    struct drain *d = args;
     struct inode *dir;
-    int err = need_dir(vol, req, *(const uint64_t *)args, &dir);
+    int err = need_dir(vol, req, d->stack[d->depth], &dir);
 
     if (vol->stopping)
         return -EINTR;
     if (err)
         return err;
-    if (!scan_complete(vol, req, dir))
+    if (!(dir->flags & INODE_LISTED) && !scan_complete(vol, req, dir))
         return scan_step(vol, req, dir);
-    return op_wait_durable(vol, req, dir->child_seq);
+    err = op_wait_durable(vol, req, dir->child_seq);
+    if (err)
+        return err;
+    inode_pin(vol, dir);
+    d->dir = dir;
+    return 0;
 }
 
 static bool drain_row(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode)
 {
     struct drain *d = ctx;
+    struct drain_row *row = &d->rows[d->row_count++];
 
-    (void)inode;
-    d->ids[d->id_count++] = dirent->inode;
-    d->cookie = dirent->id;
-    return d->id_count < DRAIN_CHUNK;
+    row->dirent = *dirent;
+    db_inode_copy(&row->inode, inode);
+    return d->row_count < DRAIN_CHUNK;
 }
 
 /* A file or directory below a redirect: what lies in the old place is to be placed in the new one.
- */
-static int drain_move_try(struct fs_volume *vol, struct fs_req *req, void *args)
+ * True if c has its row. */
+static bool drain_move(struct fs_volume *vol, struct change *c, struct inode *ino)
 {
     char base[STORE_KEY_MAX + 1], natural[STORE_KEY_MAX + 1];
+
+    if (ino->base_key || path_key(vol, ino, natural) != 0 || path_base_key(vol, ino, base) != 0 ||
+        strcmp(base, natural) == 0)
+        return false;
+    if (ino->type == FS_DIR) {
+        if (!(ino->flags & INODE_MARKER) && !vol->caps.real_dirs)
+            return false;
+        ino->flags = (ino->flags & ~(uint32_t)INODE_MARKER) | INODE_DIRTY;
+        ino->base_epoch = vol->epoch;
+    } else {
+        if (!ino->base_etag)
+            return false;
+        intent_delete(vol, c, ino->key->parent, base, ino->base_etag);
+        inode_move_base(vol, ino, base);
+        vol->path_gen++;
+        ino->flags |= INODE_PLACE;
+    }
+    change_row(c, ino);
+    return true;
+}
+
+static void drain_moved(struct fs_volume *vol, struct inode *ino)
+{
+    dirty_update(vol, ino, 0);
+    dirty_moving(vol, ino);
+}
+
+/* Its base is about to be another; or a crash cut off an upload, and what it made may be the base,
+ * in a place that nobody else knows. */
+static bool drain_unclear(const struct inode *ino)
+{
+    return (ino->flags & INODE_UPLOADING) || (ino->flight_key && !ino->flight_live);
+}
+
+/* The same with what it takes to wait for. */
+static int drain_move_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
     struct inode *ino;
     struct change c;
     int err = need_inode(vol, req, *(const uint64_t *)args, &ino);
 
     if (!err)
         err = need_path(vol, req, ino);
+    if (vol->stopping)
+        err = -EINTR;
     if (err)
-        return err;
-    if (path_key(vol, ino, natural) != 0 || path_base_key(vol, ino, base) != 0)
-        return 0;
-    if (strcmp(base, natural) == 0 || ino->base_key)
-        return 0;
+        return err == -ESTALE ? 0 : err;
     if (ino->flags & INODE_UPLOADING)
-        return op_wait(vol, req); /* its base is about to be another */
-    if (ino->type == FS_DIR) {
-        if (!(ino->flags & INODE_MARKER))
-            return 0;
-        change_begin(&c, vol);
-        ino->flags = (ino->flags & ~(uint32_t)INODE_MARKER) | INODE_DIRTY;
-        ino->base_epoch = vol->epoch;
-    } else {
-        if (!ino->base_etag)
-            return 0;
-        change_begin(&c, vol);
-        intent_delete(vol, &c, ino->key->parent, base, ino->base_etag);
-        inode_move_base(vol, ino, base);
-        vol->path_gen++;
-        ino->flags |= INODE_PLACE;
-    }
-    change_row(&c, ino);
+        return op_wait(vol, req);
+    if (drain_unclear(ino))
+        return flight_resolve(vol, req, ino);
+    change_begin(&c, vol);
+    bool moved = drain_move(vol, &c, ino);
     change_end(&c, NULL);
-    dirty_update(vol, ino, 0);
-    dirty_moving(vol, ino);
+    if (moved)
+        drain_moved(vol, ino);
     return 0;
 }
 
-/* Waits until there is room among the files on their way. */
+/* All rows of the chunk that need no wait, in one transaction. Lock held. */
+static void drain_chunk(struct drain *d)
+{
+    struct inode *moved[DRAIN_CHUNK];
+    struct fs_volume *vol = d->vol;
+    size_t count = 0;
+    struct change c;
+
+    d->later_count = 0;
+    change_begin(&c, vol);
+    for (size_t i = 0; i < d->row_count; i++) {
+        struct inode *ino = inode_load(vol, &d->rows[i].inode, &d->rows[i].dirent);
+        if (ino->flags & INODE_GONE)
+            continue;
+        bool here = ino->key && ino->key->parent == d->dir->id && inode_link(vol, ino);
+        if (!here || drain_unclear(ino))
+            d->later[d->later_count++] = ino->id;
+        else if (drain_move(vol, &c, ino))
+            moved[count++] = ino;
+        if (here && ino->type == FS_DIR)
+            drain_push(d, ino->id);
+    }
+    change_end(&c, NULL);
+    for (size_t i = 0; i < count; i++)
+        drain_moved(vol, moved[i]);
+}
+
+/* Waits until there is room among the files on their way. False when the volume stops. */
 static bool drain_window(struct fs_volume *vol)
 {
     bool go = true;
 
     vol_lock(vol);
-    while (go && vol->moving > DRAIN_WINDOW)
+    while (go && vol->moving > DRAIN_WINDOW - DRAIN_CHUNK)
         go = drain_pause(vol);
     vol_unlock(vol);
     return go;
 }
 
-static int drain_children(struct drain *d, uint64_t dir)
+/* Reads the next chunk of names after cookie; returns with the lock, or an error without it. */
+static int drain_read(struct drain *d, uint64_t cookie)
 {
-    d->cookie = 0;
-    do {
-        d->id_count = 0;
-        int err = db_list_dirents(d->vol->fs->db, dir, d->cookie, DRAIN_CHUNK, drain_row, d);
+    for (;;) {
+        drain_clear_rows(d);
+        vol_lock(d->vol);
+        uint64_t gen = d->vol->load_gen;
+        vol_unlock(d->vol);
+        int err = db_list_dirents(d->vol->fs->db, d->dir->id, cookie, DRAIN_CHUNK, drain_row, d);
         if (err)
             return err;
-        size_t count = d->id_count;
-        for (size_t i = 0; i < count; i++) {
-            struct fs_req req = op_internal(clock_mono_ns() + DRAIN_STEP_S * CLOCK_S);
-            (void)op_run(d->vol, &req, drain_move_try, &d->ids[i]);
-            vol_lock(d->vol);
-            struct inode *ino = inode_find(d->vol, d->ids[i]);
-            bool is_dir = ino && ino->type == FS_DIR && !(ino->flags & INODE_GONE);
-            vol_unlock(d->vol);
-            if (is_dir)
-                drain_push(d, d->ids[i]);
-        }
+        vol_lock(d->vol);
+        if (gen == d->vol->load_gen)
+            return 0;
+        vol_unlock(d->vol); /* a newer row may have been evicted while this one was read */
+    }
+}
+
+static int drain_children(struct drain *d)
+{
+    uint64_t cookie = 0;
+    bool more = true;
+    int err = 0;
+
+    while (more && !err) {
         if (!drain_window(d->vol))
             return -EINTR;
-    } while (d->id_count == DRAIN_CHUNK);
-    return 0;
+        err = drain_read(d, cookie);
+        if (err)
+            return err;
+        if (d->row_count > 0)
+            cookie = d->rows[d->row_count - 1].dirent.id;
+        more = d->row_count == DRAIN_CHUNK;
+        drain_chunk(d);
+        inode_evict(d->vol);
+        vol_unlock(d->vol);
+        for (size_t i = 0; i < d->later_count && !err; i++) {
+            struct fs_req req = op_internal(clock_mono_ns() + DRAIN_STEP_S * CLOCK_S);
+            err = op_run(d->vol, &req, drain_move_try, &d->later[i]);
+        }
+    }
+    return err;
 }
 
 /* The whole tree below id once. */
@@ -159,26 +249,37 @@ static int drain_walk(struct drain *d, uint64_t id)
     d->depth = 0;
     drain_push(d, id);
     while (d->depth > 0 && !err) {
-        uint64_t dir = d->stack[--d->depth];
+        d->depth--;
         struct fs_req req = op_internal(clock_mono_ns() + DRAIN_STEP_S * CLOCK_S);
         req.start_ns = d->start_ns;
-        err = op_run(d->vol, &req, drain_list_try, &dir);
+        err = op_run(d->vol, &req, drain_list_try, d);
         if (err == -ESTALE || err == -ENOTDIR) {
             err = 0; /* removed meanwhile */
             continue;
         }
-        if (!err)
-            err = drain_children(d, dir);
+        if (err)
+            break;
+        err = drain_children(d);
+        drain_clear_rows(d);
+        vol_lock(d->vol);
+        inode_unpin(d->vol, d->dir);
+        vol_unlock(d->vol);
     }
     return err;
 }
 
+/* What a look at the old place found. */
+struct drain_found {
+    size_t strays;  /* found only through the redirect, or nobody knows them */
+    size_t markers; /* of directories */
+};
+
 /* One page of what lies in the old place. What is on its way, explicitly or by the drain of a
- * directory below that moved on, does not count. Lock held. */
-static size_t drain_look_page(struct fs_volume *vol, const char *prefix, bool walked,
-                              const struct store_req *r)
+ * directory below that moved on, does not count. Markers are sent away if so wanted; those of
+ * directories that live there again are safe (intent.c). Lock held. */
+static void drain_look_page(struct fs_volume *vol, const char *prefix, bool send,
+                            const struct store_req *r, struct drain_found *found)
 {
-    size_t strays = 0;
     struct change c;
 
     change_begin(&c, vol);
@@ -187,26 +288,26 @@ static size_t drain_look_page(struct fs_volume *vol, const char *prefix, bool wa
         size_t len = strlen(key);
         if (intent_find(vol, key) || displaced_find(vol, key) || path_moved_away(vol, prefix, key))
             continue;
-        if (walked && len > 0 && key[len - 1] == '/')
+        if (len == 0 || key[len - 1] != '/')
+            found->strays++;
+        else if (send)
             intent_delete(vol, &c, 0, key, NULL);
         else
-            strays++;
+            found->markers++;
     }
     change_end(&c, NULL);
-    return strays;
 }
 
-/* Looks at the old place. *ret_strays: objects there that are found only through the redirect, or
- * that nobody knows. After a walk what is left of markers is sent away; before one, a marker may be
- * all that a directory has. */
-static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, size_t *ret_strays)
+/* Looks at the old place, to its end or until enough is known. */
+static int drain_look(struct fs_volume *vol, const char *prefix, bool send, bool whole,
+                      struct drain_found *found)
 {
     char *token = NULL;
     bool more = true;
     int err = 0;
 
-    *ret_strays = 0;
-    while (more && !err && !(*ret_strays > 0 && !walked)) {
+    *found = (struct drain_found){0};
+    while (more && !err && (whole || found->strays + found->markers == 0)) {
         struct store_req r = {.op = STORE_LIST,
                               .prio = STORE_PRIO_DRAIN,
                               .deadline_ns = clock_mono_ns() + DRAIN_STEP_S * CLOCK_S,
@@ -217,7 +318,7 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, si
             err = 0;
         vol_lock(vol);
         if (!err)
-            *ret_strays += drain_look_page(vol, prefix, walked, &r);
+            drain_look_page(vol, prefix, send, &r, found);
         if (vol->stopping)
             err = -EINTR;
         vol_unlock(vol);
@@ -228,17 +329,6 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool walked, si
     }
     free(token);
     return err;
-}
-
-static bool drain_dirty_below(struct fs_volume *vol, const struct inode *dir)
-{
-    const struct inode *ino;
-
-    TAILQ_FOREACH (ino, &vol->dirty, dirty) {
-        if (ino != dir && !dirty_silly(ino) && path_below(vol, ino, dir))
-            return true;
-    }
-    return false;
 }
 
 static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch)
@@ -269,8 +359,8 @@ static bool drain_is_home(struct fs_volume *vol, const struct inode *dir, const 
     return path_key(vol, dir, natural) == 0 && strcmp(natural, prefix) == 0;
 }
 
-/* Notes that a look found strays. True when the place is to be left alone: something stays there
- * though nothing of ours is on its way any more. */
+/* Notes that there were strays after a whole walk. True when the place is to be left alone: what
+ * stays there is not ours. */
 static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch)
 {
     bool give_up = false;
@@ -278,9 +368,8 @@ static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch)
     vol_lock(vol);
     struct inode *dir = inode_find(vol, id);
     for (size_t i = 0; dir && i < dir->redirect_count; i++) {
-        struct redirect *r = &dir->redirects[i];
-        if (r->epoch == epoch && !drain_dirty_below(vol, dir))
-            give_up = ++r->rounds > DRAIN_ROUNDS;
+        if (dir->redirects[i].epoch == epoch)
+            give_up = ++dir->redirects[i].rounds > DRAIN_ROUNDS;
     }
     /* The others get their turn. */
     if (dir && dir->redirect_count > 0 && !give_up) {
@@ -298,44 +387,43 @@ static bool drain_give_up(struct fs_volume *vol, uint64_t id, uint64_t epoch)
  * must be seen. No new one begins, for the place is reserved. */
 static bool drain_flights(struct fs_volume *vol, const char *prefix)
 {
-    const struct inode *ino, *next;
-    bool found = false;
-
     vol_lock(vol);
-    HASH_ITER (hh_flight, vol->flights, ino, next) {
-        found = found || strncmp(ino->flight_key, prefix, strlen(prefix)) == 0;
-    }
+    bool found = flight_find(vol, prefix) || key_tree_below(&vol->flight_keys, prefix);
     vol_unlock(vol);
     return found;
 }
 
 /* One pass over one redirect: a look, and if something lies there a walk that gives all of it its
  * key in so many words and sends it on its way. After that nobody needs the redirect, whether or
- * not the objects have gone already; to wait for that could be for ever, when what is to go waits
- * for room that this very redirect reserves. Of directories that are renamed again and again most
- * old places are empty. -EAGAIN: not done yet. */
+ * not the objects have gone already: a drain waits for nothing that waits itself (wait.h). Of
+ * directories that are renamed again and again most old places are empty. Markers go when nothing
+ * else is left that nobody knows: a directory that is not empty would stay. -EAGAIN: not done yet.
+ */
 static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
 {
-    size_t strays = 0;
+    struct drain_found found;
     int err = drain_flights(d->vol, prefix) ? -EAGAIN : 0;
 
     if (!err)
-        err = drain_look(d->vol, prefix, false, &strays);
-    if (!err && strays > 0) {
+        err = drain_look(d->vol, prefix, false, false, &found);
+    if (!err && found.strays + found.markers > 0) {
         d->start_ns = clock_mono_ns();
         err = drain_walk(d, id);
         if (!err)
-            err = drain_look(d->vol, prefix, true, &strays);
+            err = drain_look(d->vol, prefix, false, true, &found);
     }
     if (err)
         return err;
-    if (strays > 0) {
+    if (found.strays > 0) {
         if (!drain_give_up(d->vol, id, epoch))
             return -EAGAIN;
-        log_event(LOG_WARN, "drain_left", "prefix=%s objects=%zu", LOG_Q(prefix), strays);
+        log_event(LOG_WARN, "drain_left", "prefix=%s objects=%zu", LOG_Q(prefix), found.strays);
     }
-    drain_finish(d->vol, id, epoch);
-    return 0;
+    if (found.strays + found.markers > 0)
+        err = drain_look(d->vol, prefix, true, true, &found);
+    if (!err)
+        drain_finish(d->vol, id, epoch);
+    return err;
 }
 
 const char *drain_below(struct fs_volume *vol, const char *key)
@@ -395,7 +483,9 @@ static bool drain_next(struct fs_volume *vol, uint64_t *ret_id, uint64_t *ret_ep
 void *drain_main(void *arg)
 {
     struct fs_volume *vol = arg;
-    struct drain d = {.vol = vol, .ids = mem_array(DRAIN_CHUNK, sizeof(uint64_t))};
+    struct drain d = {.vol = vol,
+                      .rows = mem_array(DRAIN_CHUNK, sizeof(*d.rows)),
+                      .later = mem_array(DRAIN_CHUNK, sizeof(*d.later))};
     uint64_t id, epoch;
     char *prefix;
 
@@ -417,7 +507,8 @@ void *drain_main(void *arg)
             (void)drain_pause(vol); /* the store is away: again in a moment */
     }
     vol_unlock(vol);
-    free(d.ids);
+    free(d.rows);
+    free(d.later);
     free(d.stack);
     return NULL;
 }

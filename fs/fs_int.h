@@ -235,6 +235,8 @@ struct intent {        /* something to do to a key, after the state has it */
     bool in_flight;
     bool again; /* changed while in flight: once more */
     bool ready; /* on volume->ready */
+    bool checking;        /* on volume->to_check */
+    uint64_t checked_gen; /* a marker: volume->dir_gen + 1 when no directory relied on it */
     bool alone; /* waits for no upload that would absorb it, or make a marker first */
     int64_t due_ns;
     uint32_t tries;
@@ -299,6 +301,7 @@ struct fs_volume {
     struct negative_list negative_lru;
     struct intent *intents;
     struct intent_list intent_list; /* in id order */
+    struct intent_list to_check;    /* markers: does a directory live there? */
     struct intent_list ready;       /* gathered for the next request */
     size_t ready_count;
     int64_t ready_first_ns, ready_last_ns;
@@ -450,6 +453,10 @@ int need_path(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
 /* The child of that name, fresh: 0, -ENOENT, ... The name was checked. */
 int need_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const char *name,
               struct inode **ret);
+/* The child as memory and database know it; the store is not asked. -ENOENT, perhaps after waiting.
+ */
+int need_known(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const char *name,
+               struct inode **ret);
 bool fresh_enough(const struct fs_volume *vol, const struct fs_req *req, int64_t checked_ns);
 
 /* --- path.c: keys, sources --- (path of ino must be in memory: need_path) */
@@ -517,7 +524,7 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
                   struct inode **ret);
 /* A directory; marker is the "d/" object or NULL. */
 void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, struct inode *known,
-                 const struct store_object *marker, int64_t now, struct change *c,
+                 const struct store_object *marker, uint64_t until, int64_t now, struct change *c,
                  struct inode **ret);
 /* True if something below dir is not in the store yet, or drains. */
 bool observe_work_below(struct fs_volume *vol, const struct inode *dir);

@@ -11,8 +11,10 @@
  */
 #include "fs/fs_int.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -54,10 +56,18 @@ static struct intent *intent_add(struct fs_volume *vol, uint64_t id, uint64_t di
     return intent;
 }
 
+static bool intent_is_marker(const struct intent *intent)
+{
+    return intent->key[strlen(intent->key) - 1] == '/';
+}
+
 /* Out of the queue, the parking place, and what is gathered. */
 static void intent_leave(struct fs_volume *vol, struct intent *intent)
 {
     wait_leave(vol, &intent->wait);
+    if (intent->checking)
+        TAILQ_REMOVE(&vol->to_check, intent, ready_link);
+    intent->checking = false;
     if (!intent->ready)
         return;
     intent->ready = false;
@@ -81,7 +91,7 @@ static void intent_free(struct fs_volume *vol, struct intent *intent)
 void intent_due_at(struct fs_volume *vol, struct intent *intent, int64_t due_ns)
 {
     intent->due_ns = due_ns;
-    if (!intent->in_flight && !intent->ready && !intent->wait.on)
+    if (!intent->in_flight && !intent->ready && !intent->checking && !intent->wait.on)
         wait_queue_put(&vol->deletions, &intent->wait, due_ns);
 }
 
@@ -98,7 +108,7 @@ void intent_hurry(struct fs_volume *vol, struct intent *intent)
 int64_t intent_again_ns(const struct intent *intent, int64_t at_ns)
 {
     /* A directory is woken by each thing that goes from below it. */
-    if (intent->key[strlen(intent->key) - 1] == '/')
+    if (intent_is_marker(intent))
         at_ns += INTENT_MARKER_MS * CLOCK_MS;
     return intent->due_ns > at_ns ? intent->due_ns : at_ns;
 }
@@ -201,7 +211,7 @@ static enum wait_for intent_blocked(struct fs_volume *vol, const struct intent *
         return WAIT_BASE;
     if (!intent->alone && next && !dirty_silly(next) && !path_reserved(vol, intent->key))
         return WAIT_TARGET; /* its upload absorbs this */
-    if (key[strlen(key) - 1] == '/') {
+    if (intent_is_marker(intent)) {
         what = intent_below(vol, intent->key, key);
         if (what != WAIT_NOTHING)
             return what;
@@ -211,6 +221,65 @@ static enum wait_for intent_blocked(struct fs_volume *vol, const struct intent *
         return WAIT_NOTHING;
     (void)stpcpy(key, marker);
     return WAIT_TARGET;
+}
+
+/* Takes a marker's deletion back if a directory lives under its key that relies on the marker: one
+ * that a drain took for left over, and that was renamed back. */
+static int intent_check_try(struct fs_volume *vol, struct fs_req *req, void *args)
+{
+    struct intent *intent = intent_find(vol, args);
+    struct inode *dir = inode_find(vol, vol->root);
+    uint64_t gen = vol->dir_gen;
+    char name[FS_NAME_MAX + 1];
+    struct change c;
+    int err = 0;
+
+    if (!intent || intent->in_flight)
+        return 0;
+    for (const char *at = args, *slash; !err && (slash = strchr(at, '/')); at = slash + 1) {
+        size_t len = (size_t)(slash - at);
+        if (len > FS_NAME_MAX || dir->type != FS_DIR) {
+            err = -ENOENT;
+            break;
+        }
+        memcpy(name, at, len);
+        name[len] = '\0';
+        err = need_known(vol, req, dir, name, &dir);
+    }
+    if (err == -ENOENT) {
+        intent = intent_find(vol, args); /* need_known may have waited */
+        if (intent)
+            intent->checked_gen = gen + 1;
+        return 0;
+    }
+    if (err)
+        return err;
+    intent->checked_gen = gen + 1;
+    if (dir->type != FS_DIR || (dir->flags & INODE_DIRTY))
+        return 0; /* it makes its marker anew */
+    dir->flags |= INODE_MARKER;
+    dir->base_epoch = vol->epoch;
+    change_begin(&c, vol);
+    change_row(&c, dir);
+    intent_drop(vol, &c, intent);
+    change_end(&c, NULL);
+    return 0;
+}
+
+/* Drops the lock meanwhile. */
+static void intent_check_all(struct fs_volume *vol)
+{
+    struct intent *intent;
+
+    while ((intent = TAILQ_FIRST(&vol->to_check)) && !vol->stopping) {
+        CLEANUP_FREE char *key = mem_strdup(intent->key);
+        struct fs_req req = op_internal(clock_mono_ns() + INTENT_DEADLINE_S * CLOCK_S);
+        intent_leave(vol, intent);
+        intent_due_at(vol, intent, clock_mono_ns());
+        vol_unlock(vol);
+        (void)op_run(vol, &req, intent_check_try, key);
+        vol_lock(vol);
+    }
 }
 
 /* True if it may go now; else it is in its queue, or parked. */
@@ -224,9 +293,15 @@ static bool intent_look(struct fs_volume *vol, struct intent *intent, int64_t no
         return false;
     }
     enum wait_for what = intent_blocked(vol, intent, key);
-    if (what == WAIT_NOTHING)
+    bool check = intent_is_marker(intent) && intent->checked_gen != vol->dir_gen + 1;
+    if (what == WAIT_NOTHING && !check)
         return true;
     intent_leave(vol, intent);
+    if (what == WAIT_NOTHING) {
+        intent->checking = true;
+        TAILQ_INSERT_TAIL(&vol->to_check, intent, ready_link);
+        return false;
+    }
     wait_park(vol, &intent->wait, what, key);
     wait_resolve(vol, &intent->wait, false);
     return false;
@@ -342,6 +417,10 @@ void *intent_main(void *arg)
     while (!vol->stopping) {
         int64_t now = clock_mono_ns(), next_ns = intent_gather(vol, now);
         b.count = 0;
+        if (!TAILQ_EMPTY(&vol->to_check)) {
+            intent_check_all(vol);
+            continue;
+        }
         if (vol->ready_count > 0 && intent_enough(vol, &b, now))
             intent_collect(vol, &b);
         if (b.count == 0) {

@@ -142,6 +142,19 @@ static int load_name(struct fs_volume *vol, struct fs_req *req, struct inode *di
     return -ERESTART;
 }
 
+int need_known(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const char *name,
+               struct inode **ret)
+{
+    struct inode *child = inode_find_name(vol, dir->id, name);
+
+    if (child) {
+        inode_used(vol, child);
+        *ret = child;
+        return 0;
+    }
+    return negative_find(vol, dir->id, name) ? -ENOENT : load_name(vol, req, dir, name);
+}
+
 int need_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const char *name,
               struct inode **ret)
 {

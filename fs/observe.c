@@ -110,7 +110,7 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
 }
 
 void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, struct inode *known,
-                 const struct store_object *marker, int64_t now, struct change *c,
+                 const struct store_object *marker, uint64_t until, int64_t now, struct change *c,
                  struct inode **ret)
 {
     struct inode *ino = known;
@@ -120,6 +120,8 @@ void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, str
         dirent_id = known ? observe_displace(vol, known, c) : db_next_id(vol->fs->db);
         ino = inode_new(vol, db_next_id(vol->fs->db), FS_DIR);
         meta_defaults(ino, marker && marker->mtime_ns ? marker->mtime_ns : clock_wall_ns());
+        if (until != UINT64_MAX)
+            ino->base_epoch = until - 1; /* its marker lies in the old place */
     }
     uint32_t before = ino->flags;
     if (marker) {

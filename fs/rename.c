@@ -135,7 +135,7 @@ static int rename_dir_redirect(struct fs_volume *vol, struct change *c, struct i
     vol->epoch = epoch;
     src->since = epoch;
     /* The marker belongs to the old place; the drain takes it away there. */
-    if (src->flags & INODE_MARKER) {
+    if ((src->flags & INODE_MARKER) || vol->caps.real_dirs) {
         src->flags &= ~(uint32_t)INODE_MARKER;
         src->flags |= INODE_DIRTY;
     }

@@ -230,7 +230,7 @@ static void page_merge_name(struct fs_volume *vol, struct inode *dir, struct pag
     if (!known && src->until != UINT64_MAX && path_foreign(vol, dir, src->until, n->obj->key))
         return;
     if (n->is_dir)
-        observe_dir(vol, dir, n->name, known, NULL, now, c, &ino);
+        observe_dir(vol, dir, n->name, known, NULL, src->until, now, c, &ino);
     else if (!known || known->type != FS_DIR) /* its directory hides an object */
         observe_file(vol, dir, n->name, known, n->obj, src->until, now, c, &ino);
 }
@@ -264,6 +264,17 @@ static void page_merge_missing(struct fs_volume *vol, struct inode *dir, const s
         (void)observe_gone(vol, dir, known, c);
 }
 
+/* The directory's own marker turned up in an old place of it: it needs one in the new place. */
+static bool page_old_marker(struct fs_volume *vol, struct inode *dir, const struct page *p,
+                            const struct source *src)
+{
+    if (!p->marker || src->until == UINT64_MAX || (dir->flags & (INODE_MARKER | INODE_DIRTY)) ||
+        intent_find(vol, p->marker->key) || path_foreign(vol, dir, src->until, p->marker->key))
+        return false;
+    dir->flags |= INODE_DIRTY;
+    return true;
+}
+
 /* Lock held. True if merged; false if the rows may be old and have to be read again. */
 static bool page_merge(struct fs_volume *vol, struct inode *dir, struct page *p, uint64_t gen,
                        uint64_t *ret_seq)
@@ -284,7 +295,12 @@ static bool page_merge(struct fs_volume *vol, struct inode *dir, struct page *p,
         dir->flags |= INODE_MARKER;
         change_row(&c, dir);
     }
+    bool late = page_old_marker(vol, dir, p, src);
+    if (late)
+        change_row(&c, dir);
     change_end(&c, NULL);
+    if (late)
+        dirty_update(vol, dir, 0);
     if (c.seq > dir->child_seq)
         dir->child_seq = c.seq;
     *ret_seq = c.seq;

@@ -27,6 +27,7 @@ static struct fs_volume *volume_new(struct fs *fs, const char *url, bool read_on
     TAILQ_INIT(&vol->draining);
     TAILQ_INIT(&vol->negative_lru);
     TAILQ_INIT(&vol->intent_list);
+    TAILQ_INIT(&vol->to_check);
     TAILQ_INIT(&vol->ready);
     RB_INIT(&vol->displaced_keys);
     RB_INIT(&vol->flight_keys);
