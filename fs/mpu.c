@@ -150,7 +150,8 @@ void mpu_drop(struct fs_volume *vol, struct change *c, struct inode *ino)
 /* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
 uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size)
 {
-    uint64_t part_size = PART_BYTES;
+    uint64_t part_size =
+        caps->part_max && caps->part_max < PART_BYTES ? caps->part_max : PART_BYTES;
 
     while (size / part_size >= PARTS_AIM || size / part_size + 1 > caps->part_count_max ||
            part_size < caps->part_min)
@@ -160,7 +161,9 @@ uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size)
 
 bool mpu_wanted(const struct fs_volume *vol, uint64_t size)
 {
-    return size > 2 * (uint64_t)PART_BYTES && vol->caps.part_count_max > 0;
+    uint64_t single = 2 * (uint64_t)PART_BYTES, most = vol->caps.put_max;
+
+    return size > (most && most < single ? most : single) && vol->caps.part_count_max > 0;
 }
 
 /* The next upload of ino can be the one that was begun. Lock held, path in memory. */
