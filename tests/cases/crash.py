@@ -29,9 +29,9 @@ class Node:
 class Session:
     """One client that believes every reply. A call that gets none is sent again, unchanged, after the restart."""
 
-    def __init__(self, case, server):
-        self.case, self.server = case, server
-        self.rng = random.Random(SEED)
+    def __init__(self, case, server, seed, files_max=100000):
+        self.case, self.server, self.files_max = case, server, files_max
+        self.rng = random.Random(seed)
         self.nfs = nfs3.Client(kit.HOST, servers.NFS_PORT, server.export, limit=30)
         self.root = Node(self.nfs.root, True)
         self.ops, self.resent, self.counter = 0, 0, 0
@@ -83,6 +83,9 @@ class Session:
     # The changes. Each runs with a client whose nfs() goes through status().
 
     def do_create(self):
+        if len(self.all(False)) >= self.files_max:
+            self.do_remove()
+            return
         parent, name = self.directory(), self.fresh_name()
         status, handle = self.nfs.create(parent.handle, name)
         kit.equal(status, nfs3.OK, f"CREATE {name}")
@@ -208,48 +211,56 @@ def model(node, path=""):
             yield from model(child, path + name + "/")
 
 
+def crash(case, store, server, session, seed, killed):
+    """Kills and starts again, and believes nothing. killed(turn) is called after each kill, and starts the server."""
+    rng = random.Random(seed + 1)
+    for turn in range(ROUNDS):
+        stop, failure = threading.Event(), []
+
+        def work():
+            try:
+                session.work(stop)
+            except BaseException as error:  # told by the main thread
+                failure.append(error)
+        worker = threading.Thread(target=work)
+        worker.start()
+        time.sleep(rng.uniform(0.05, 0.8))
+        server.kill()
+        session.down.set()
+        killed(turn)
+        session.up.set()
+        kit.wait_for(lambda t=turn: session.resent > t or failure, "the client goes on", 60)
+        stop.set()
+        worker.join(60)
+        if failure:
+            raise failure[0]
+        session.verify()
+    case.step(f"{session.ops} changes, {session.resent} of them sent again, over {ROUNDS} crashes")
+    server.stop()
+    counts = server.check_state("--store")
+    kit.equal((counts["dirty"], counts["intents"], counts["unknown"]), (0, 0, 0), "files to upload, deletions, unknown objects")
+    seen = store.view()
+    want = dict(model(session.root))
+    kit.equal((sorted(set(seen) - set(want)), sorted(set(want) - set(seen))), ([], []),
+              "names in the bucket that are too many, and missing")
+    for path, node in want.items():
+        kit.equal(seen[path].kind, "dir" if node.is_dir else "file", f"kind of {path}")
+        if not node.is_dir:
+            kit.equal(store.get(path) == node.body, True, f"bytes of {path} in the bucket")
+    kit.equal(store.uploads(), [], "multipart uploads left in the bucket")
+
+
 def main():
     with kit.Case(f"crash-{KIND}") as case:
         case.network()
         store = stores.store(case, KIND)
         server = servers.Pailfs(case, store, ["--quiet-time", "200ms", "--log-level", "debug"]).start()
-        session = Session(case, server)
-        rng = random.Random(SEED + 1)
-        for turn in range(ROUNDS):
-            stop, failure = threading.Event(), []
 
-            def work():
-                try:
-                    session.work(stop)
-                except BaseException as error:  # told by the main thread
-                    failure.append(error)
-            worker = threading.Thread(target=work)
-            worker.start()
-            time.sleep(rng.uniform(0.05, 0.8))
-            server.kill()
-            session.down.set()
+        def killed(_turn):
             server.check_state()
             server.start()
-            session.up.set()
-            kit.wait_for(lambda t=turn: session.resent > t or failure, "the client goes on", 60)
-            stop.set()
-            worker.join(60)
-            if failure:
-                raise failure[0]
-            session.verify()
-        case.step(f"{session.ops} changes, {session.resent} of them sent again, over {ROUNDS} crashes")
-        server.stop()
-        counts = server.check_state("--store")
-        kit.equal((counts["dirty"], counts["intents"], counts["unknown"]), (0, 0, 0), "files to upload, deletions, unknown objects")
-        seen = store.view()
-        want = dict(model(session.root))
-        kit.equal((sorted(set(seen) - set(want)), sorted(set(want) - set(seen))), ([], []),
-                  "names in the bucket that are too many, and missing")
-        for path, node in want.items():
-            kit.equal(seen[path].kind, "dir" if node.is_dir else "file", f"kind of {path}")
-            if not node.is_dir:
-                kit.equal(store.get(path) == node.body, True, f"bytes of {path} in the bucket")
-        kit.equal(store.uploads(), [], "multipart uploads left in the bucket")
+        crash(case, store, server, Session(case, server, SEED), SEED, killed)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ class Faults:
 
     def __init__(self, path):
         self.path = path
+        self.program = program()
         self.env = {"PAILFS_FAULT": path}
         self.set("")
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 
-import inject
 import kit
 
 NFS_PORT = 2049
@@ -13,8 +12,8 @@ NFS_PORT = 2049
 class Pailfs:
     def __init__(self, case, store, options=(), state="state", export=None, listen="0.0.0.0", squash="none", port=NFS_PORT,
                  faults=None):
-        """faults: inject.Faults, to run the program in which things go wrong."""
-        program = inject.program() if faults else kit.BIN
+        """faults: inject.Faults or power.Power, to run a program in which things go wrong."""
+        program = faults.program if faults else kit.BIN
         if not os.access(program, os.X_OK):
             kit.skip(f"{program} is not built")
         self.faults = faults
@@ -33,10 +32,13 @@ class Pailfs:
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         return env
 
-    def start(self):
+    def spawn(self):
         env = self.env()
         env.update(self.faults.env if self.faults else {})
         self.process = self.case.process("pailfs", self.argv, env)
+
+    def start(self):
+        self.spawn()
         self.process.ready(lambda: kit.port_open(kit.HOST, self.port), "listens")
         return self
 
