@@ -237,6 +237,7 @@ static int ask_prepare(struct fs_volume *vol, const struct inode *dir, const cha
 
     if (err)
         return err;
+    sources_once(&sources);
     if (!known)
         sources_unknown(dir, &sources);
     struct ask *asks = mem_array(sources.count + 2, sizeof(*asks));

@@ -467,8 +467,12 @@ int path_child_key(struct fs_volume *vol, const struct inode *dir, const char *n
                    char buf[STORE_KEY_MAX + 1]);
 /* Where the base lies now. */
 int path_base_key(struct fs_volume *vol, const struct inode *ino, char buf[STORE_KEY_MAX + 1]);
+/* Every place where something below dir may lie, with the epoch up to which it does. One prefix can
+ * come twice, of different epochs. */
 int path_sources(struct fs_volume *vol, const struct inode *dir, struct sources *ret);
 void sources_clear(struct sources *s);
+/* Each prefix once, the first of it: for those who look into the places. */
+void sources_once(struct sources *s);
 /* Only those where a name that is not known can turn up: of a directory that was listed the natural
  * one. */
 void sources_unknown(const struct inode *dir, struct sources *s);
@@ -480,6 +484,14 @@ const char *path_reserved(struct fs_volume *vol, const char *key);
 /* True if key, found in the source prefix, belongs to a directory that was moved away from there.
  */
 bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key);
+/* True if key, found in the place prefix of a redirect, lies below a longer redirect: it belongs to
+ * the directory that has that one, even if this lives there again. */
+bool path_drains_below(struct fs_volume *vol, const char *prefix, const char *key);
+/* Changes whenever dir comes to lie elsewhere, or comes back. */
+uint64_t path_moved_at(struct fs_volume *vol, const struct inode *dir);
+/* dir is where its redirect r points: true if what is found through r is found there without it
+ * too, and nobody else's drain takes it for his. */
+bool path_home_settled(struct fs_volume *vol, const struct inode *dir, const struct redirect *r);
 /* True if key, found for dir through a redirect of epoch until, and not known, is what an older
  * drain has not taken away yet: it belongs to the directory that was there before dir. */
 bool path_foreign(struct fs_volume *vol, const struct inode *dir, uint64_t until, const char *key);

@@ -120,10 +120,6 @@ int path_base_key(struct fs_volume *vol, const struct inode *ino, char buf[STORE
 
 static void sources_add(struct sources *s, uint64_t until, const char *prefix)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        if (strcmp(s->s[i].prefix, prefix) == 0)
-            return;
-    }
     if (s->count == s->room) {
         s->room = s->room ? s->room * 2 : 2;
         s->s = mem_rearray(s->s, s->room, sizeof(*s->s));
@@ -137,6 +133,22 @@ void sources_clear(struct sources *s)
         free(s->s[i].prefix);
     free(s->s);
     *s = (struct sources){0};
+}
+
+void sources_once(struct sources *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        bool again = false;
+        for (size_t k = 0; k < kept; k++)
+            again = again || strcmp(s->s[k].prefix, s->s[i].prefix) == 0;
+        if (again)
+            free(s->s[i].prefix);
+        else
+            s->s[kept++] = s->s[i];
+    }
+    s->count = kept;
 }
 
 void sources_unknown(const struct inode *dir, struct sources *s)
@@ -243,6 +255,50 @@ bool path_moved_away(struct fs_volume *vol, const char *prefix, const char *key)
         }
     }
     return false;
+}
+
+bool path_drains_below(struct fs_volume *vol, const char *prefix, const char *key)
+{
+    const struct inode *dir;
+    size_t len = strlen(prefix);
+
+    TAILQ_FOREACH (dir, &vol->draining, drain) {
+        for (size_t i = 0; i < dir->redirect_count; i++) {
+            const char *other = dir->redirects[i].prefix;
+            if (strlen(other) > len && strncmp(other, prefix, len) == 0 &&
+                strncmp(key, other, strlen(other)) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+uint64_t path_moved_at(struct fs_volume *vol, const struct inode *dir)
+{
+    uint64_t last = 0;
+
+    for (const struct inode *i = dir; i->id != vol->root; i = path_parent(vol, i)) {
+        if (i->since > last)
+            last = i->since;
+    }
+    return last;
+}
+
+bool path_home_settled(struct fs_volume *vol, const struct inode *dir, const struct redirect *r)
+{
+    char natural[STORE_KEY_MAX + 1];
+    const struct redirect *next = redirect_above(dir, r->epoch);
+
+    if (path_key(vol, dir, natural) != 0)
+        return false;
+    if (next)
+        return strcmp(natural, next->prefix) == 0;
+    for (const struct inode *i = dir; i->id != vol->root;) {
+        i = path_parent(vol, i);
+        if (i->redirect_count > 0)
+            return false;
+    }
+    return !path_reserved(vol, natural);
 }
 
 /* True if a redirect of that epoch is on dir or on a directory above it. */

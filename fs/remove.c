@@ -23,6 +23,7 @@ int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, s
         err = path_sources(vol, ino, &sources);
         if (err)
             return err;
+        sources_once(&sources);
         /* A marker may lie in each place where the directory's content lay; a real directory is
          * there as soon as anything was below it. */
         for (size_t i = 0; i < sources.count; i++) {

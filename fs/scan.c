@@ -399,6 +399,7 @@ static int scan_make(struct fs_volume *vol, struct inode *dir)
 
     if (err)
         return err;
+    sources_once(&sources);
     bool several = sources.count > 1;
     sources_unknown(dir, &sources);
     if (sources.count == 0) {
@@ -525,6 +526,7 @@ int scan_empty(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
     err = path_sources(vol, dir, &sources);
     if (err)
         return err;
+    sources_once(&sources);
     sources_unknown(dir, &sources);
     int64_t now = clock_mono_ns();
     struct query q;
