@@ -41,7 +41,7 @@ def compare(case, store):
 
 def check_state(case, store, env):
     """pailfs check, with the bucket too."""
-    for more in ([], ["--store", *store.options, f"{store.url}=/pail"]):
+    for more in ([], ["--store", *(["--path-style"] if KIND == "s3" else [])]):
         done = subprocess.run([kit.BIN, "check", "--state-dir", case.path("state"), *more], env=env, capture_output=True,
                               text=True, timeout=120, check=False)
         kit.equal(done.returncode, 0, f"exit status of pailfs check {' '.join(more[:1])}:\n{done.stdout[-2000:]}"
