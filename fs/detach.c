@@ -153,6 +153,7 @@ void detach_run(struct fs_volume *vol, struct inode *ino)
 
     vol_lock(vol);
     ino->flags &= ~(uint32_t)(INODE_UPLOADING | INODE_DETACH);
+    mpu_drop_gone(vol, ino);
     if (!(ino->flags & INODE_GONE))
         dirty_update(vol, ino, err ? CLOCK_S : 0);
     inode_unpin(vol, ino);

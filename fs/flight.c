@@ -64,6 +64,19 @@ int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino
     return 0;
 }
 
+/* The object has all that the extents have: nothing of it has to be sent again. Lock held. */
+static void flight_made_all(struct inode *ino, bool meta, struct change *c)
+{
+    if (ino->extents) {
+        extent_map_drop(ino->extents, UINT64_MAX);
+        db_del_extents(c->txn, ino->id, UINT64_MAX);
+        commit_flush(c, ino);
+    }
+    ino->flags &= ~(uint32_t)(INODE_DIRTY | INODE_META_DIRTY);
+    if (!meta)
+        ino->flags |= INODE_META_DIRTY;
+}
+
 /* The object of the record is in the store: it is what the extents lie over from now on. Lock held.
  */
 static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *etag,
@@ -73,8 +86,10 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
     bool moved = path_key(vol, ino, natural) != 0 || strcmp(natural, ino->flight_key) != 0;
     uint64_t len = ino->flight_len < ino->flight_size ? ino->flight_len : ino->flight_size;
 
-    if (!(ino->flags & INODE_UPLOADING))
-        mpu_drop(vol, c, ino);
+    bool meta, made_all = !moved && mpu_made(ino, &meta);
+
+    if (ino->mpu && !ino->mpu->aborting)
+        mpu_drop(vol, c, ino); /* it was completed, or another took its place */
     if (ino->type == FS_DIR) {
         if (!moved)
             ino->flags |= INODE_MARKER;
@@ -85,7 +100,10 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
     if (ino->base_etag && path_base_key(vol, ino, old) == 0 && strcmp(old, ino->flight_key) != 0 &&
         !intent_find(vol, old))
         intent_delete(vol, c, ino->key->parent, old, ino->base_etag);
-    if (moved) {
+    if (made_all) {
+        flight_made_all(ino, meta, c);
+        ino->flags &= ~(uint32_t)INODE_PLACE;
+    } else if (moved) {
         intent_delete(vol, c, ino->key->parent, ino->flight_key, etag);
         ino->flags |= INODE_PLACE;
     } else {

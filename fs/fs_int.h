@@ -127,6 +127,7 @@ struct mpu {               /* a multipart upload that was begun; see mpu.c */
     uint64_t meta;          /* and a hash of all of it */
     struct mpu_part *parts; /* number n at n - 1; done.number 0: not there */
     uint32_t part_room;
+    bool aborting;  /* in a thread's hands, without the lock */
     uint32_t tries; /* to abort it */
     int64_t due_ns;
 };
@@ -650,12 +651,17 @@ void mpu_part_done(struct fs_volume *vol, struct mpu *m, const struct mpu_part *
 void mpu_finish(struct change *c, struct inode *ino);
 /* Nobody wants ino's upload any more: it is aborted in time. */
 void mpu_drop(struct fs_volume *vol, struct change *c, struct inode *ino);
+/* The same if ino was removed while it was UPLOADING, which it is no longer. */
+void mpu_drop_gone(struct fs_volume *vol, struct inode *ino);
 /* Before an upload of ino is announced: if it cannot be the one that was begun, that one is out of
  * the way. 0; -ERESTART; or an error of the store. */
 int mpu_check(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
 bool mpu_wanted(const struct fs_volume *vol, uint64_t size); /* a file of that size goes by parts */
 /* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
 uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size);
+uint64_t mpu_meta_hash(const struct store_meta *meta);
+/* If ino's upload was completed, what came out is the content as it is now; and the metadata too. */
+bool mpu_made(const struct inode *ino, bool *ret_meta);
 struct mpu *mpu_abort_take(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns);
 void mpu_abort_run(struct fs_volume *vol, struct mpu *m);
 int mpu_load(struct fs_volume *vol); /* what an earlier run left; the dirty list is there */

@@ -33,6 +33,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -145,6 +146,17 @@ void mpu_drop(struct fs_volume *vol, struct change *c, struct inode *ino)
     upload_kick(vol->fs);
 }
 
+void mpu_drop_gone(struct fs_volume *vol, struct inode *ino)
+{
+    struct change c;
+
+    if (!ino->mpu || !(ino->flags & INODE_GONE))
+        return;
+    change_begin(&c, vol);
+    mpu_drop(vol, &c, ino);
+    change_end(&c, NULL);
+}
+
 /* --- what may go on --- */
 
 /* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
@@ -210,15 +222,44 @@ int mpu_check(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
     }
     /* Its completion may be on the wire: see above. The inode is pinned and being uploaded, so the
      * record stays while the lock is not held. */
+    m->aborting = true;
     vol_unlock(vol);
     int err = mpu_abort_call(vol, m, req->deadline_ns);
     vol_lock(vol);
-    if (err)
+    m->aborting = false;
+    if (err && err != -EACCES)
         return err;
     change_begin(&c, vol);
-    mpu_finish(&c, ino);
+    if (err)
+        mpu_drop(vol, &c, ino); /* who may write and not abort has only the conditions */
+    else
+        mpu_finish(&c, ino);
     change_end(&c, NULL);
     return -ERESTART;
+}
+
+uint64_t mpu_meta_hash(const struct store_meta *meta)
+{
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < meta->count; i++) {
+        hash = XXH3_64bits_withSeed(meta->pairs[i].name, strlen(meta->pairs[i].name), hash);
+        hash = XXH3_64bits_withSeed(meta->pairs[i].value, strlen(meta->pairs[i].value), hash);
+    }
+    return hash;
+}
+
+bool mpu_made(const struct inode *ino, bool *ret_meta)
+{
+    const struct mpu *m = ino->mpu;
+    struct store_meta meta = {0};
+
+    if (!m || m->version == 0 || m->version != ino->change || m->mtime_ns != ino->mtime_ns)
+        return false;
+    meta_encode(ino, &meta);
+    *ret_meta = mpu_meta_hash(&meta) == m->meta;
+    store_meta_clear(&meta);
+    return true;
 }
 
 /* --- what nobody wants --- */

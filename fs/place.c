@@ -263,6 +263,8 @@ static int place_prepare(struct fs_volume *vol, struct fs_req *req, void *args)
 
     if (a->ino->flags & INODE_GONE)
         return -ESTALE;
+    if (!(a->ino->flags & INODE_TO_STORE))
+        return -EBUSY; /* what was on its way when we looked has arrived */
     err = need_path(vol, req, a->ino);
     if (!err)
         err = commit_inode(vol, req, a->ino, &seq);
@@ -290,6 +292,7 @@ void place_run(struct fs_volume *vol, struct inode *ino)
         vol_lock(vol);
         ino->flags &= ~(uint32_t)INODE_UPLOADING;
         ino->flight_live = false;
+        mpu_drop_gone(vol, ino);
         if (err == -EBUSY) {
             flight_forget(ino); /* nothing was sent */
             if (!(ino->flags & INODE_GONE))

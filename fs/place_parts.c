@@ -114,17 +114,6 @@ static void place_sign(const struct place *p, uint64_t off, uint64_t len, uint64
     ret[1] = hash.high64;
 }
 
-static uint64_t place_meta_hash(const struct store_meta *meta)
-{
-    uint64_t hash = 0;
-
-    for (size_t i = 0; i < meta->count; i++) {
-        hash = XXH3_64bits_withSeed(meta->pairs[i].name, strlen(meta->pairs[i].name), hash);
-        hash = XXH3_64bits_withSeed(meta->pairs[i].value, strlen(meta->pairs[i].value), hash);
-    }
-    return hash;
-}
-
 /* --- sending --- */
 
 static void parts_done(struct store_req *r)
@@ -349,7 +338,7 @@ static int parts_begin(struct place *p)
                           .upload_id = mem_strdup(r.ret_upload_id),
                           .part_size = part_size,
                           .mtime_ns = p->mtime_ns,
-                          .meta = place_meta_hash(&p->meta)};
+                          .meta = mpu_meta_hash(&p->meta)};
         vol_lock(p->vol);
         uint64_t seq = mpu_begun(p->vol, p->ino, m);
         vol_unlock(p->vol);
@@ -403,7 +392,7 @@ int place_multipart(struct place *p)
 
     if (err)
         return err;
-    p->meta_old = p->ino->mpu->meta != place_meta_hash(&p->meta);
+    p->meta_old = p->ino->mpu->meta != mpu_meta_hash(&p->meta);
     err = parts_run(p);
     if (!err)
         err = parts_complete(p);
