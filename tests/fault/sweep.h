@@ -18,7 +18,7 @@
 #include "fs/status.h"
 #include "tests/fault/fault.h"
 
-enum { SWEEP_STEPS_MAX = 64, SWEEP_WAIT_S = 60, SWEEP_BLINK_MS = 300 };
+enum { SWEEP_STEPS_MAX = 64, SWEEP_WAIT_S = 60, SWEEP_BLINK_MS = 300, SWEEP_PART_UNITS = 8 };
 
 /* --- model.c: what there should be --- */
 
@@ -46,7 +46,10 @@ struct scenario {
     struct step setup[16]; /* done, and in the bucket, before the fault */
     struct step steps[24]; /* during it */
 };
-extern const struct scenario sweep_scenarios[];
+extern struct scenario sweep_scenarios[]; /* name NULL ends them */
+/* Big files are measured in units: 8 of them are a part of an upload, 18 the largest file. */
+extern uint64_t sweep_unit;
+void sweep_scale(uint64_t unit);
 
 struct node {
     char *path;
@@ -84,9 +87,10 @@ struct sweep_place {
     char *state_dir;
     char *url;
     const char *endpoint; /* or NULL */
+    bool small_parts;     /* the store takes parts of any size */
 };
-/* Dies with a sentence if it does not start. */
-void gateway_start(struct gateway *g, const struct sweep_place *place);
+/* With these rules (NULL = none) from the beginning. Dies with a sentence if it does not start. */
+void gateway_start(struct gateway *g, const struct sweep_place *place, const char *rules);
 void gateway_stop(struct gateway *g);
 
 /* One step, tried until its deadline as an NFS client does it. 0, or the error the client is told.

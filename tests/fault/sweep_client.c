@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "tests/fault/sweep.h"
 
-enum { CLIENT_PIECE = 256 << 10, CLIENT_PAUSE_US = 10 * 1000 };
+enum { CLIENT_PAUSE_US = 10 * 1000 };
 
 static void die(const char *what)
 {
@@ -18,8 +18,13 @@ static void die(const char *what)
     exit(1); /* NOLINT(concurrency-mt-unsafe): the job ends, whatever else runs */
 }
 
-void gateway_start(struct gateway *g, const struct sweep_place *place)
+void gateway_start(struct gateway *g, const struct sweep_place *place, const char *rules)
 {
+    uint64_t part = SWEEP_PART_UNITS * sweep_unit;
+    CLEANUP_FREE char *caps =
+        mem_printf("caps part_max=%lu put_max=%lu\n", (unsigned long)part, 2 * (unsigned long)part);
+    CLEANUP_FREE char *text =
+        mem_printf("%s%s", place->small_parts ? caps : "", rules ? rules : "");
     struct fs_config config = {.state_dir = place->state_dir,
                                .memory_limit = 256 << 20,
                                .stage_limit = UINT64_C(4) << 30,
@@ -29,6 +34,8 @@ void gateway_start(struct gateway *g, const struct sweep_place *place)
     struct store_error plain = {{0}};
     struct fs_error err = {{0}};
 
+    if (fault_rules_set(text))
+        die("the rules cannot be read");
     if (fault_plain_store_open(place->url, &store, &g->plain, &plain))
         die(plain.text);
     if (fs_start(&config, &g->fs, &err) ||
@@ -127,6 +134,7 @@ static int call_write(struct call *call, uint64_t ino, const struct step *step, 
 /* What a client does: all of it again if the gateway says that unstable writes may be lost. */
 static int call_write_commit(struct call *call, uint64_t ino, const struct step *step)
 {
+    uint64_t piece = 2 * sweep_unit < FS_IO_MAX ? 2 * sweep_unit : FS_IO_MAX;
     uint8_t before[FS_VERF_SIZE], after[FS_VERF_SIZE];
     struct fs_wcc wcc;
     int err;
@@ -134,9 +142,9 @@ static int call_write_commit(struct call *call, uint64_t ino, const struct step 
     do {
         err = 0;
         fs_write_verifier(call->g->fs, before);
-        for (uint64_t at = 0; at < step->len && !err; at += CLIENT_PIECE)
+        for (uint64_t at = 0; at < step->len && !err; at += piece)
             err = call_write(call, ino, step, step->off + at,
-                             step->len - at < CLIENT_PIECE ? step->len - at : CLIENT_PIECE);
+                             step->len - at < piece ? step->len - at : piece);
         while (!err) {
             err = fs_commit(call->g->vol, call_begin(call), ino, 0, 0, &wcc);
             err = call_reply(call, err);

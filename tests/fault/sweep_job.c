@@ -61,7 +61,7 @@ static bool job_alone(const struct job *job, const struct sweep_place *place, ui
     struct gateway g;
     bool good = true, reached = true;
 
-    gateway_start(&g, place);
+    gateway_start(&g, place, NULL);
     for (uint64_t n = only ? only : 1; good && reached; n = job_next(job, n)) {
         struct run run = job_new_run(job, n);
         CLEANUP_FREE char *rule = job_rule(job, n, NULL);
@@ -157,7 +157,7 @@ static bool job_together(const struct job *job, const struct sweep_place *place,
     char *rules = mem_strdup("");
     bool good;
 
-    gateway_start(&t.g, place);
+    gateway_start(&t.g, place, NULL);
     uint64_t calls = together_count(&t, &good), first = only ? only : 1;
     t.runs = mem_array(calls + 3, sizeof(*t.runs));
     for (uint64_t n = first; n <= calls + 2 && (!only || n == only); n = job_next(job, n)) {
@@ -206,10 +206,8 @@ static bool life_run(const struct life *life)
     bool good = true;
 
     old.progress = run.progress = life->progress;
-    if (life->early && fault_rules_set(life->rule))
-        abort();
     atomic_store(&life->progress->armed, life->early);
-    gateway_start(&g, life->place);
+    gateway_start(&g, life->place, life->early ? life->rule : NULL);
     if (life->before) {
         run_resume(&g, &old);
         good = job_verdict(life->job, &old, life->before);

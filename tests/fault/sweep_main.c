@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "tests/fault/sweep.h"
 
-enum { MAIN_JOBS = 6 };
+enum { MAIN_JOBS = 6, MAIN_UNIT = 32 << 10, MAIN_UNIT_S3 = 1 << 20 };
 
 static const struct fault {
     const char *words;
@@ -80,7 +80,8 @@ static int worker_run(const struct options *o, const struct worker *w)
     CLEANUP_FREE char *log = mem_printf("%s/log", w->top);
     CLEANUP_FREE char *url = o->store ? mem_printf("%s/%s", o->store, strrchr(w->top, '-') + 1)
                                       : mem_printf("file://%s", bucket);
-    struct sweep_place place = {.state_dir = state, .url = url, .endpoint = o->endpoint};
+    struct sweep_place place = {
+        .state_dir = state, .url = url, .endpoint = o->endpoint, .small_parts = !o->store};
     uint64_t runs = 0;
 
     if (mkdir(state, 0700) || mkdir(bucket, 0700) || !freopen(log, "w", stderr))
@@ -134,7 +135,7 @@ static bool worker_wait(const struct options *o, struct worker *workers, size_t 
         if (status) {
             (void)printf("FAILED %s: status %x\n", w->name, status);
             run_command(mem_printf("grep -a '^sweep:' %s/log; grep -a -v '^sweep:' %s/log | "
-                                   "tail -n 40",
+                                   "tail -n 12",
                                    w->top, w->top));
         }
         if (!o->keep)
@@ -207,6 +208,7 @@ int main(int argc, char **argv)
     o.patterns = argv + optind;
     o.pattern_count = argc - optind;
     int64_t began = clock_mono_ns();
+    sweep_scale(o.store ? MAIN_UNIT_S3 : MAIN_UNIT);
     size_t count = run_all(&o, &failed);
     (void)printf("%zu jobs, %zu failed, %.0f s\n", count, failed,
                  (double)(clock_mono_ns() - began) / 1e9);

@@ -2,7 +2,7 @@
 #include "tests/fault/sweep.h"
 
 #define KB(n) ((uint64_t)(n) << 10)
-#define MB(n) ((uint64_t)(n) << 20)
+#define UNITS(n) ((uint64_t)(n) << 40) /* sweep_scale makes bytes of them */
 
 #define FILE_OF(name, size, seed)                                  \
     {STEP_CREATE, .path = (name)},                                 \
@@ -10,16 +10,16 @@
         STEP_WRITE, .path = (name), .len = (size), .value = (seed) \
     }
 
-const struct scenario sweep_scenarios[] = {
+struct scenario sweep_scenarios[] = {
     {"create-write-commit",
      .steps = {FILE_OF("new", KB(600), 1),
                {STEP_SYNC_WRITE, .path = "new", .off = 100, .len = 50, .value = 2},
                {STEP_MKDIR, .path = "d"},
                FILE_OF("d/inner", 10, 3)}},
-    {"big-upload", .steps = {FILE_OF("big", MB(18), 4)}},
-    {"overwrite-big", .setup = {FILE_OF("big", MB(18), 5)},
-     .steps = {{STEP_SYNC_WRITE, .path = "big", .off = MB(9), .len = KB(100), .value = 6},
-               {STEP_WRITE, .path = "big", .off = MB(18), .len = KB(300), .value = 7}}},
+    {"big-upload", .steps = {FILE_OF("big", UNITS(18), 4)}},
+    {"overwrite-big", .setup = {FILE_OF("big", UNITS(18), 5)},
+     .steps = {{STEP_SYNC_WRITE, .path = "big", .off = UNITS(9), .len = KB(20), .value = 6},
+               {STEP_WRITE, .path = "big", .off = UNITS(18), .len = UNITS(1), .value = 7}}},
     {"rename-file",
      .setup = {FILE_OF("a", KB(3), 8), {STEP_MKDIR, .path = "d"}, FILE_OF("b", KB(2), 9)},
      .steps = {{STEP_RENAME, .path = "a", .to = "d/a2"},
@@ -69,3 +69,25 @@ const struct scenario sweep_scenarios[] = {
                {STEP_CHMOD, .path = "g", .value = 0755}}},
     {0},
 };
+
+uint64_t sweep_unit;
+
+static uint64_t scaled(uint64_t bytes)
+{
+    return bytes >> 40 ? (bytes >> 40) * sweep_unit : bytes;
+}
+
+void sweep_scale(uint64_t unit)
+{
+    sweep_unit = unit;
+    for (struct scenario *s = sweep_scenarios; s->name; s++) {
+        for (struct step *step = s->setup; step->op != STEP_END; step++) {
+            step->off = scaled(step->off);
+            step->len = scaled(step->len);
+        }
+        for (struct step *step = s->steps; step->op != STEP_END; step++) {
+            step->off = scaled(step->off);
+            step->len = scaled(step->len);
+        }
+    }
+}
