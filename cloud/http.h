@@ -23,7 +23,7 @@ enum {
     HTTP_HEADERS_MAX = 200,          /* headers of a response, */
     HTTP_HEADER_BYTES_MAX = 1 << 16, /* and their bytes in all */
     HTTP_ERROR_TEXT_MAX = 1 << 16,   /* of the body of an error; more is thrown away */
-    HTTP_CONNECTIONS_DEFAULT = 64,
+    HTTP_CONNECTIONS_DEFAULT = 128,  /* of which uploads and drains may have three quarters */
     HTTP_CONNECTIONS_MAX = 1024,
 };
 

@@ -33,6 +33,7 @@
 #include "db/db.h"
 #include "fs/extent.h"
 #include "fs/fs.h"
+#include "fs/mpu.h"
 #include "fs/reader.h"
 #include "fs/stage.h"
 #include "fs/status.h"
@@ -47,7 +48,6 @@ enum {
     PART_BYTES = 8 << 20,          /* the smallest part we make; single PUT up to twice this */
     PARTS_AIM = 9000,              /* parts grow so that a file has fewer */
     PARTS_IN_FLIGHT = 16,          /* of one upload */
-    MPU_PARTS_MAX = 100000,        /* no store knows more */
     INODE_BYTES = 768,             /* about, with hash entries and strings: for the memory limit */
 };
 
@@ -110,28 +110,6 @@ struct scan { /* a listing of the store into the database, on its way */
     bool busy;        /* somebody fetches a page */
     bool streaming;   /* the directory had no rows: what there is, is fresh */
 };
-
-struct mpu_part { /* a part that the store has */
-    struct store_part done;
-    uint64_t len, sign[2]; /* of what it was made from */
-    bool copied;           /* by the store, from the base */
-};
-
-struct mpu {               /* a multipart upload that was begun; see mpu.c */
-    TAILQ_ENTRY(mpu) link; /* on volume->mpu_aborts if nobody wants it */
-    uint64_t id, inode;    /* inode 0: nobody's */
-    char *key, *upload_id;
-    uint64_t part_size;
-    uint64_t version;       /* inode->change of what a completion was sent for; 0: none was */
-    int64_t mtime_ns;       /* in the metadata it was begun with, */
-    uint64_t meta;          /* and a hash of all of it */
-    struct mpu_part *parts; /* number n at n - 1; done.number 0: not there */
-    uint32_t part_room;
-    bool aborting;  /* in a thread's hands, without the lock */
-    uint32_t tries; /* to abort it */
-    int64_t due_ns;
-};
-TAILQ_HEAD(mpu_list, mpu);
 
 struct inode {
     UT_hash_handle hh_id, hh_name, hh_target, hh_base, hh_flight;
@@ -638,35 +616,6 @@ bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime
 
 /* The object that was found is what the record old_flight says: the base from now on. Lock held. */
 void flight_take_old(struct fs_volume *vol, struct inode *ino, const char *etag, struct change *c);
-
-/* --- mpu.c: multipart uploads that outlive a crash; lock held, but for mpu_abort_run --- */
-
-/* Records that m was begun for ino; the sequence to wait for before a part is sent. */
-uint64_t mpu_begun(struct fs_volume *vol, struct inode *ino, struct mpu *m);
-/* The same before its completion is sent, for that version of the content. */
-uint64_t mpu_completing(struct fs_volume *vol, struct mpu *m, uint64_t version);
-struct mpu_part *mpu_part_find(struct mpu *m, uint32_t number); /* or NULL; the uploader's */
-void mpu_part_done(struct fs_volume *vol, struct mpu *m, const struct mpu_part *part);
-/* ino's upload is over in the store. */
-void mpu_finish(struct change *c, struct inode *ino);
-/* Nobody wants ino's upload any more: it is aborted in time. */
-void mpu_drop(struct fs_volume *vol, struct change *c, struct inode *ino);
-/* The same if ino was removed while it was UPLOADING, which it is no longer. */
-void mpu_drop_gone(struct fs_volume *vol, struct inode *ino);
-/* Before an upload of ino is announced: if it cannot be the one that was begun, that one is out of
- * the way. 0; -ERESTART; or an error of the store. */
-int mpu_check(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
-bool mpu_wanted(const struct fs_volume *vol, uint64_t size); /* a file of that size goes by parts */
-/* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
-uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size);
-uint64_t mpu_meta_hash(const struct store_meta *meta);
-/* If ino's upload was completed, what came out is the content as it is now; and the metadata too. */
-bool mpu_made(const struct inode *ino, bool *ret_meta);
-struct mpu *mpu_abort_take(struct fs_volume *vol, int64_t now, int64_t *ret_next_ns);
-void mpu_abort_run(struct fs_volume *vol, struct mpu *m);
-int mpu_load(struct fs_volume *vol); /* what an earlier run left; the dirty list is there */
-void mpu_free(struct mpu *m);        /* NULL is fine */
-void mpu_free_all(struct fs_volume *vol);
 
 /* --- detach.c --- */
 
