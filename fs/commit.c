@@ -37,13 +37,15 @@ int commit_take_late(struct inode *ino)
         ino->told_err = err;
         ino->told_version = ino->write_version;
         ino->sticky_err = 0;
+        ino->lost_bytes = false;
     }
     return err;
 }
 
 void commit_clear_late(struct inode *ino)
 {
-    ino->sticky_err = ino->told_err = 0;
+    if (!ino->lost_bytes)
+        ino->sticky_err = ino->told_err = 0;
 }
 
 struct commit_rows {

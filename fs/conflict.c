@@ -278,8 +278,10 @@ static void conflict_move_aside(struct fs_volume *vol, struct inode *ino, const 
     log_event(p->base_lost ? LOG_ERROR : LOG_WARN, "conflict", "path=%s kept_as=%s complete=%s",
               LOG_Q(old), LOG_Q(kept_as), p->base_lost ? "no" : "yes");
     status_conflict(vol, "write", old, kept_as);
-    if (p->base_lost)
+    if (p->base_lost) {
         commit_late_error(ino, -EIO);
+        ino->lost_bytes = true;
+    }
 }
 
 /* A file that was renamed here, and replaced or removed by others under its old name. */
@@ -317,6 +319,32 @@ static void conflict_recreate(struct fs_volume *vol, struct inode *ino, const st
     conflict_drop_base(vol, c, ino, p->target);
 }
 
+/* The file was renamed here while its upload was under way: what is at its old name is not about it
+ * any more, but must not be deleted for it. True if that was all. */
+static bool conflict_left(struct fs_volume *vol, struct inode *ino, const struct place *p,
+                          struct change *c)
+{
+    char natural[STORE_KEY_MAX + 1];
+
+    if (p->base_lost || (path_key(vol, ino, natural) == 0 && strcmp(natural, p->target) == 0))
+        return false;
+    if (!p->base_etag || strcmp(p->base_key, p->target) != 0)
+        conflict_spare(vol, p, c);
+    else if (conflict_has_ours(p))
+        conflict_drop_base(vol, c, ino, p->target);
+    return true;
+}
+
+void conflict_spare(struct fs_volume *vol, const struct place *p, struct change *c)
+{
+    struct intent *intent = p->conflict == CONFLICT_TAKEN ? intent_find(vol, p->target) : NULL;
+
+    if (!intent || intent->in_flight)
+        return;
+    conflict_delete(vol, intent);
+    intent_drop(vol, c, intent);
+}
+
 void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct place *p,
                      struct change *c)
 {
@@ -327,6 +355,8 @@ void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct plac
         /* Only attributes were changed, of an object that is not there any more. */
         ino->flags &= ~(uint32_t)INODE_META_DIRTY;
         ino->checked_ns = 0;
+        flight_forget(ino);
+        change_row(c, ino);
         return;
     }
     /* Something is not as it was, and then it is: a moment later it may be clear. The same for a
@@ -340,6 +370,9 @@ void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct plac
     }
     flight_forget(ino);      /* what is there is not that, */
     ino->old_flight = false; /* and what comes late finds another object than it wants */
+    change_row(c, ino);
+    if (conflict_left(vol, ino, p, c))
+        return;
     if (p->base_lost && !conflict_has_ours(p))
         conflict_unname(vol, ino, p, c);
     else if (p->conflict == CONFLICT_GONE && !p->base_lost)
@@ -347,7 +380,6 @@ void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct plac
     else
         conflict_move_aside(vol, ino, p, c);
     ino->tries = 0;
-    change_row(c, ino);
 }
 
 void conflict_delete(struct fs_volume *vol, const struct intent *intent)

@@ -171,6 +171,7 @@ struct inode {
     int64_t due_ns, dirty_since_ns;
     uint32_t tries;
     int sticky_err;        /* told to the next WRITE or COMMIT: see commit_late_error */
+    bool lost_bytes;       /* sticky_err is about bytes that are nowhere: no upload makes it good */
     int told_err;          /* the last one that was told, */
     uint64_t told_version; /* and the write_version then */
     char

@@ -20,6 +20,7 @@
 #include "base/thread.h"
 
 enum {
+    INTENT_LOOK_MAX = 16, /* deletions at once that are looked at before, if the store cannot */
     INTENT_DELAY_MS = 50,
     INTENT_DURABLE_MS = 10,  /* looks again whether the row is */
     INTENT_QUIET_MS = 300,   /* since another one became ready: gathers what one rm -rf removes */
@@ -346,6 +347,19 @@ static bool intent_enough(const struct fs_volume *vol, const struct intent_batch
            now - vol->ready_first_ns >= INTENT_GATHER_MS * CLOCK_MS;
 }
 
+/* A store that cannot compare by itself looks before each deletion, one by one: what is done for a
+ * few files takes too long for a tree. */
+static void intent_unconditional(const struct fs_volume *vol, struct intent_batch *b)
+{
+    if (vol->caps.cond_delete || b->count <= INTENT_LOOK_MAX)
+        return;
+    for (size_t i = 0; i < b->count; i++) {
+        free(b->etags[i]);
+        b->etags[i] = NULL;
+        b->deletes[i].if_match = NULL;
+    }
+}
+
 static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
 {
     int64_t now = clock_mono_ns();
@@ -359,12 +373,13 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
         intent_leave(vol, intent);
         intent->in_flight = true;
         b->intents[b->count] = intent;
-        b->etags[b->count] = vol->caps.cond_delete ? mem_strdup(intent->etag) : NULL;
+        b->etags[b->count] = mem_strdup(intent->etag);
         b->deletes[b->count] =
             (struct store_delete){.key = intent->key, .if_match = b->etags[b->count]};
         b->count++;
     }
     vol->ready_first_ns = now;
+    intent_unconditional(vol, b);
 }
 
 static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const struct store_req *r)

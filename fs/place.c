@@ -218,6 +218,8 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
         /* Removed meanwhile: what we just made has to go again. */
         if (!err && intent_find(vol, p->target))
             intent_delete(vol, &c, 0, p->target, p->type == FS_DIR ? NULL : p->etag);
+        if (err == -ESTALE)
+            conflict_spare(vol, p, &c);
         mpu_drop(vol, &c, ino);
     } else if (!err) {
         place_succeeded(vol, ino, p, &c);

@@ -97,7 +97,9 @@ static int place_copy(struct place *p)
                           .meta = &p->meta};
     bool self = strcmp(p->target, p->base_key) == 0;
 
-    if (p->vol->caps.cond_copy && !self) {
+    /* Where the store cannot compare by itself it looks just before, as we did: the later the
+     * better. */
+    if (!self) {
         r.if_match = p->if_match;
         r.if_none_match = p->if_none_match;
     }

@@ -71,3 +71,5 @@ int conflict_look(struct place *p);
 /* Takes it into the state. Lock held. ino->due_ns says when to upload again. */
 void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct place *p,
                      struct change *c);
+/* Whose object is at the target now is not ours to delete: forgets that it was to be. Lock held. */
+void conflict_spare(struct fs_volume *vol, const struct place *p, struct change *c);
