@@ -290,7 +290,7 @@ struct fs_volume {
     struct query_list queries; /* oldest first */
     struct grave_list graves;
     struct mpu_list mpu_aborts; /* uploads to abort */
-    uint32_t mpu_aborting;      /* taken from there */
+    uint32_t uploading;         /* uploaders at work on it */
     uint64_t clock;             /* stamps of queries and touches */
     uint64_t load_gen;          /* counts evictions of rows that a reader may have read too early */
     uint64_t path_gen; /* counts renames and placements: keys made before one may be wrong */

@@ -271,7 +271,6 @@ struct mpu *mpu_abort_take(struct fs_volume *vol, int64_t now, int64_t *ret_next
     TAILQ_FOREACH (m, &vol->mpu_aborts, link) {
         if (m->due_ns <= now) {
             TAILQ_REMOVE(&vol->mpu_aborts, m, link);
-            vol->mpu_aborting++;
             return m;
         }
         if (m->due_ns < *ret_next_ns)
@@ -286,7 +285,6 @@ void mpu_abort_run(struct fs_volume *vol, struct mpu *m)
     int64_t wait_s = INT64_C(1) << (m->tries < 9 ? m->tries : 9);
 
     vol_lock(vol);
-    vol->mpu_aborting--;
     if (err) {
         m->tries++;
         m->due_ns =

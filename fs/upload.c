@@ -12,7 +12,12 @@
 
 #include "base/thread.h"
 
-enum { UPLOAD_POLL_MS = 500, UPLOAD_IDLE_S = 10 };
+enum {
+    UPLOAD_POLL_MS = 500,
+    UPLOAD_IDLE_S = 10,
+    /* A store that does not answer must not have all of them. */
+    UPLOAD_VOLUME_MAX = UPLOAD_THREADS_MAX / 4 * 3,
+};
 
 void upload_kick(struct fs *fs)
 {
@@ -48,9 +53,12 @@ static bool upload_take(struct fs *fs, struct upload_work *work, int64_t *ret_ne
     int64_t now = clock_mono_ns();
 
     *work = (struct upload_work){0};
+    /* What cannot be made durable cannot be announced; meanwhile the queue must not grow by it. */
+    if (db_health(fs->db, NULL))
+        return false;
     for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
         vol_lock(vol);
-        if (!vol->stopping) {
+        if (!vol->stopping && vol->uploading < UPLOAD_VOLUME_MAX) {
             work->ino = dirty_pick(vol, now, ret_next_ns);
             work->mpu = work->ino ? NULL : mpu_abort_take(vol, now, ret_next_ns);
         }
@@ -58,9 +66,11 @@ static bool upload_take(struct fs *fs, struct upload_work *work, int64_t *ret_ne
             work->ino->flags |= INODE_UPLOADING;
             inode_pin(vol, work->ino);
         }
+        bool found = work->ino || work->mpu;
+        vol->uploading += found;
         vol_unlock(vol);
         work->vol = vol;
-        if (work->ino || work->mpu)
+        if (found)
             return true;
     }
     return false;
@@ -74,6 +84,9 @@ static void upload_do(const struct upload_work *work)
         detach_run(work->vol, work->ino);
     else
         place_run(work->vol, work->ino);
+    vol_lock(work->vol);
+    work->vol->uploading--;
+    vol_unlock(work->vol);
 }
 
 static void *upload_main(void *arg);

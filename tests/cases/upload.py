@@ -74,6 +74,12 @@ class Rig:
         self.write(handle, 0, body)
         return handle, body
 
+    def mtime_ns(self, handle):
+        status, reply = self.nfs.nfs(1, nfs3.opaque(handle))
+        kit.equal(status, nfs3.OK, "GETATTR")
+        seconds, nanoseconds = struct.unpack_from(">II", reply.data, reply.at + 68)
+        return seconds * 10**9 + nanoseconds
+
     def bucket_has(self, name, body):
         want = hashlib.sha256(body).hexdigest()
         entry = self.store.view().get(name)
@@ -246,6 +252,23 @@ def removed(rig):
     rig.case.step("removed with its upload half done")
 
 
+def late(rig):
+    """An upload of an older version arrives when the store was already asked for it: it is known again, and written over."""
+    rig.faults.set("store.put nth=1 error=EAGAIN\nstore.put nth=2 delay=4s")
+    puts, old, new = rig.calls("put"), rig.rng.randbytes(5000), rig.rng.randbytes(2000)
+    handle = rig.create("late")
+    rig.write(handle, 0, old)
+    mtime_ns = rig.mtime_ns(handle)
+    kit.wait_for(lambda: rig.calls("put") > puts, "the first upload")
+    rig.write(handle, 1000, new)
+    kit.wait_for(lambda: rig.calls("put") > puts + 1, "the second upload")  # it waits before it is carried out
+    rig.store.put("late", old, {"file-permissions": "0100644", "file-mtime": f"{mtime_ns}ns"})
+    rig.arrives("late", old[:1000] + new + old[3000:])
+    kit.equal([key for key in rig.store.keys() if "conflict" in key], [], "conflicts")
+    kit.check("event=flight_late" in rig.server.process.text(), "it was not seen to be late")
+    rig.case.step("an older upload was late")
+
+
 with kit.Case("upload-" + KIND) as case:
     case.network()
     rig = Rig(case)
@@ -257,6 +280,8 @@ with kit.Case("upload-" + KIND) as case:
     completion_fenced(rig)
     forgotten_by_the_store(rig)
     removed(rig)
+    if KIND == "s3":  # nothing is late where there is no wire
+        late(rig)
     rig.server.stop()
     rig.server.check_state()
     kit.equal(rig.strangers(), [rig.stranger], "uploads in the bucket at the end")
