@@ -253,4 +253,4 @@ void s3_guard_after(struct s3_call *call, int err, const struct s3_expected *exp
 /* Reaches the bucket. Sentence and errno on failure. */
 int s3_probe_reach(struct s3 *s3, struct store_error *reterr);
 /* Sets caps by trying. Leaves nothing behind. */
-int s3_probe_caps(struct s3 *s3, int64_t deadline_ns, struct store_error *reterr);
+int s3_probe_caps(struct s3 *s3, uint64_t id, int64_t deadline_ns, struct store_error *reterr);

@@ -229,7 +229,7 @@ int s3_store_open(const char *url, const struct store_config *config, struct sto
         err = s3_probe_reach(s3, reterr);
     }
     if (!err && !config->read_only)
-        err = s3_probe_caps(s3, clock_mono_ns() + PROBE_NS, reterr);
+        err = s3_probe_caps(s3, config->probe_id, clock_mono_ns() + PROBE_NS, reterr);
     if (err) {
         s3_close(&s3->store);
         return err;

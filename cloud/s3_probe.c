@@ -1,5 +1,5 @@
 /*
- * What a bucket can do, found by trying on small objects named .pailfs-probe-<random>.
+ * What a bucket can do, found by trying on small objects named .pailfs-probe-<number>.
  *
  * Everything is first taken to work, so that requests are sent as they would be, and then switched
  * off where the store did not do what was asked. Blocks; runs before anyone else has the store.
@@ -322,21 +322,32 @@ static void probe_clean(struct probe *probe)
                       LOG_Q(probe->error_text));
 }
 
+/* What a crash left of an earlier probe of ours would be shown to clients as files. */
+static void probe_left_over(struct probe *probe)
+{
+    bool odd;
+
+    if (probe_list(probe, &odd) > 0)
+        probe_clean(probe);
+}
+
 static void caps_none(struct store_caps *caps)
 {
     caps->cond_put = caps->cond_copy = caps->cond_delete = caps->part_copy = false;
 }
 
-int s3_probe_caps(struct s3 *s3, int64_t deadline_ns, struct store_error *reterr)
+int s3_probe_caps(struct s3 *s3, uint64_t id, int64_t deadline_ns, struct store_error *reterr)
 {
     struct probe probe = {.s3 = s3, .deadline_ns = deadline_ns};
     struct store_caps *caps = &s3->caps;
 
     (void)snprintf(probe.plain, sizeof(probe.plain), ".pailfs-probe-%016llx",
-                   (unsigned long long)retry_random());
+                   (unsigned long long)(id ? id : retry_random()));
     (void)snprintf(probe.odd, sizeof(probe.odd), "%s +%%41&", probe.plain);
     (void)snprintf(probe.large, sizeof(probe.large), "%s-large", probe.plain);
     caps->cond_put = caps->cond_copy = caps->cond_delete = caps->part_copy = true;
+    if (id)
+        probe_left_over(&probe);
     int err = probe_put(&probe, NULL, true);
     if (err == -ENOTSUP || err == -EINVAL) /* perhaps it is the condition that it does not know */
         err = probe_put(&probe, NULL, false);

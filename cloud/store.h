@@ -192,6 +192,8 @@ struct store_config {
     bool unsigned_requests; /* public bucket, no credentials */
     bool read_only;         /* probe nothing that writes */
     uint32_t connections;   /* at most this many at once; 0 = default */
+    uint64_t probe_id;      /* in the names of what is written to try the store: whoever opens it
+                               again after a crash uses the same and removes it. 0: a random one */
 };
 
 /* What went wrong, in one sentence for a person ("s3://b: the bucket does not exist ..."). */

@@ -167,6 +167,9 @@ static enum wait_for intent_below(struct fs_volume *vol, const char *key,
     enum wait_for what = WAIT_DRAIN;
     const char *below = drain_below(vol, key);
 
+    /* A drain that this is in the place of may have more to find here. */
+    if (!below)
+        below = path_reserved(vol, key);
     if (!below) {
         what = WAIT_BASE;
         below = key_tree_below(&vol->displaced_keys, key);

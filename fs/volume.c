@@ -2,6 +2,7 @@
 #include "fs/fs_int.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -174,7 +175,11 @@ int fs_add_volume(struct fs *fs, const char *url, const struct store_config *sto
     struct store_error store_err = {{0}};
     struct store *store;
     CLEANUP_FREE char *identity = NULL;
-    int err = store_open(url, store_config, &store, &store_err);
+    struct store_config own = store_config ? *store_config : (struct store_config){0};
+
+    /* The state directory's own: no two gateways that run at the same time have the same. */
+    (void)crypto_shorthash((uint8_t *)&own.probe_id, (const uint8_t *)"probe", 5, fs->handle_key);
+    int err = store_open(url, &own, &store, &store_err);
 
     if (err) {
         (void)snprintf(reterr->text, sizeof(reterr->text), "%s", store_err.text);

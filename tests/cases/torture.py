@@ -2,7 +2,8 @@
 state directory have to be what the clients were told. The clients are libnfs/torture*.c; here are the store and the
 comparison, which knows nothing of pailfs.
 
-torture.py file|s3 DRIVER [KILLS [ROUNDS [CLIENTS]]]     PAILFS_SEED repeats a run
+torture.py file|s3 DRIVER [KILLS [ROUNDS [CLIENTS [power]]]]     PAILFS_SEED repeats a run
+power: each kill is a power loss, which takes with it what the gateway has not synced
 """
 import os
 import re
@@ -11,10 +12,12 @@ import sys
 import time
 
 import kit
+import power
 import stores
 
 KIND, DRIVER = sys.argv[1], sys.argv[2]
 KILLS, ROUNDS, CLIENTS = (int(sys.argv[i]) if len(sys.argv) > i else n for i, n in ((3, 110), (4, 4), (5, 4)))
+POWER = sys.argv[6:7] == ["power"]
 SEED = int(os.environ.get("PAILFS_SEED") or time.time_ns() // 1000000 % 1000000)
 PORT = 20490
 LIMIT = 280
@@ -35,7 +38,9 @@ def compare(case, store):
     want, got = wanted(case.path("want")), store.view()
     wrong = stores.differences(want, got)
     kit.check(not wrong, "the bucket (after a shutdown that says all is in it):\n  " + "\n  ".join(wrong))
-    kit.equal(store.uploads(), [], "multipart uploads left in the bucket")
+    # A kill while pailfs tries what the store can do may leave an upload without a part.
+    kit.equal([u for u in store.uploads() if not u["Key"].startswith(".pailfs-probe-")], [],
+              "multipart uploads left in the bucket")
     return len(want)
 
 
@@ -68,8 +73,8 @@ def tail(case):
             print(f"--- {case.path(name)} ends:\n{done.stdout}", flush=True)
 
 
-def torture(case, store, env):
-    argv = [DRIVER, SEED, CLIENTS, KILLS, ROUNDS, PORT, "/pail", case.work, kit.BIN, "serve", "--state-dir", case.path("state"),
+def torture(case, store, env, program):
+    argv = [DRIVER, SEED, CLIENTS, KILLS, ROUNDS, PORT, "/pail", case.work, *program, "serve", "--state-dir", case.path("state"),
             "--nfs-port", PORT, "--portmap", "off", "--listen", "127.0.0.1", "--allow", "127.0.0.0/8", "--insecure-ports",
             "--squash", "none", "--shutdown-timeout", "40s", "--memory-limit", "32M", "--log-level", "debug", *store.options,
             f"{store.url}=/pail"]
@@ -94,15 +99,20 @@ def torture(case, store, env):
 
 
 def main():
-    with kit.Case(f"torture-{KIND}") as case:
+    with kit.Case(f"torture-{KIND}{'-power' if POWER else ''}") as case:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         case.step(f"PAILFS_SEED={SEED} {KILLS} kills, {CLIENTS} clients")
         store = stores.store(case, KIND)
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         env.update(store.env)
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        program = [kit.BIN]
+        if POWER:
+            loss = power.Power(case.path("side"), case.path("state"))
+            env.update(loss.env)
+            program = loss.start_argv(SEED)
         try:
-            torture(case, store, env)
+            torture(case, store, env, program)
             no_reports(case)
         except BaseException:
             tail(case)
