@@ -286,7 +286,8 @@ static void drain_look_page(struct fs_volume *vol, const char *prefix, bool send
     for (size_t i = r->object_count; i-- > 0;) {
         const char *key = r->objects[i].key;
         size_t len = strlen(key);
-        if (intent_find(vol, key) || displaced_find(vol, key) || path_moved_away(vol, prefix, key))
+        if (intent_find(vol, key) || displaced_find(vol, key) ||
+            path_drains_below(vol, prefix, key))
             continue;
         if (len == 0 || key[len - 1] != '/')
             found->strays++;
@@ -331,14 +332,24 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool send, bool
     return err;
 }
 
-static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch)
+/* When the directory of a drain came to lie where it is. A walk leaves alone what is at home at
+ * that moment, so what it found counts only if the directory did not move, nor move there and back,
+ * until the end. 0: it is gone. Lock held. */
+static uint64_t drain_moved_at(struct fs_volume *vol, uint64_t id)
+{
+    const struct inode *dir = inode_find(vol, id);
+
+    return dir && !(dir->flags & INODE_GONE) ? path_moved_at(vol, dir) : 0;
+}
+
+static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch, uint64_t moved_at)
 {
     struct change c;
 
     log_event(LOG_DEBUG, "drained", "dir=%lu epoch=%lu", (unsigned long)id, (unsigned long)epoch);
     vol_lock(vol);
     struct inode *dir = inode_find(vol, id);
-    if (dir && !(dir->flags & INODE_GONE)) {
+    if (dir && drain_moved_at(vol, id) == moved_at) {
         change_begin(&c, vol);
         db_del_redirect(c.txn, id, epoch);
         change_end(&c, NULL);
@@ -399,7 +410,8 @@ static bool drain_flights(struct fs_volume *vol, const char *prefix)
  * directories that are renamed again and again most old places are empty. Markers go when nothing
  * else is left that nobody knows: a directory that is not empty would stay. -EAGAIN: not done yet.
  */
-static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix)
+static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const char *prefix,
+                          uint64_t moved_at)
 {
     struct drain_found found;
     int err = drain_flights(d->vol, prefix) ? -EAGAIN : 0;
@@ -422,7 +434,7 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
     if (found.strays + found.markers > 0)
         err = drain_look(d->vol, prefix, true, true, &found);
     if (!err)
-        drain_finish(d->vol, id, epoch);
+        drain_finish(d->vol, id, epoch, moved_at);
     return err;
 }
 
@@ -467,10 +479,9 @@ static bool drain_next(struct fs_volume *vol, uint64_t *ret_id, uint64_t *ret_ep
     TAILQ_FOREACH (dir, &vol->draining, drain) {
         for (size_t i = 0; i < dir->redirect_count; i++) {
             const struct redirect *r = &dir->redirects[i];
-            if (dir->redirect_count > 1 && drain_is_home(vol, dir, r->prefix))
-                continue; /* first what lies elsewhere */
-            if (!drain_is_home(vol, dir, r->prefix) && drain_has_below(vol, r->prefix))
-                continue;
+            if (drain_is_home(vol, dir, r->prefix) ? !path_home_settled(vol, dir, r)
+                                                   : drain_has_below(vol, r->prefix))
+                continue; /* another one first */
             *ret_id = dir->id;
             *ret_epoch = r->epoch;
             *ret_prefix = drain_is_home(vol, dir, r->prefix) ? NULL : mem_strdup(r->prefix);
@@ -495,12 +506,13 @@ void *drain_main(void *arg)
             (void)drain_pause(vol);
             continue;
         }
+        uint64_t moved_at = drain_moved_at(vol, id);
         vol_unlock(vol);
         int err = 0;
         if (prefix)
-            err = drain_redirect(&d, id, epoch, prefix);
+            err = drain_redirect(&d, id, epoch, prefix, moved_at);
         else
-            drain_finish(vol, id, epoch);
+            drain_finish(vol, id, epoch, moved_at);
         free(prefix);
         vol_lock(vol);
         if (err && err != -EINTR)
