@@ -49,7 +49,7 @@ class Rig:
         return self.faults.counts().get("store." + point, {}).get("calls", 0)
 
     def recorded(self):
-        """Parts in the database, by upload."""
+        """Parts in the database, by upload. What the dead process wrote last may not be seen, as this must not repair anything."""
         with sqlite3.connect(f"file:{self.server.state}/pailfs.db?mode=ro", uri=True) as db:
             return dict(db.execute("SELECT upload, count(*) FROM part GROUP BY upload").fetchall())
 
@@ -129,7 +129,7 @@ def killed_twice(rig):
     before = rig.calls("mpu_part")
     rig.start()
     rig.arrives("large", body)
-    kit.equal(rig.calls("mpu_part") - before, part_count(size) - second, "parts that the last run sent")
+    kit.check(0 < rig.calls("mpu_part") - before <= part_count(size) - second, "parts were sent again")
     kit.equal(rig.calls("mpu_begin"), 1, "uploads that were begun")
     kit.equal(rig.strangers(), [rig.stranger], "uploads in the bucket")
     rig.case.step(f"killed twice: {first}, then {second} of {part_count(size)} parts were there")
