@@ -78,8 +78,6 @@ static void inode_file(struct check *c, struct db_query *row, uint64_t id, uint3
                       size);
     if ((type != FS_LNK) != db_row_null(row, COL_TARGET) && type != FS_LNK)
         check_problem(c, "%s has the target of a symlink and is none", CHECK_WHO(c, id));
-    if (extents && type != FS_REG)
-        check_problem(c, "%s is a symlink with bytes in the stage", CHECK_WHO(c, id));
 }
 
 static void inode_dir(struct check *c, struct db_query *row, uint64_t id)
@@ -243,11 +241,12 @@ static void check_uploads(struct check *c)
             check_problem(c,
                           "the multipart upload to %s is in bucket %" PRIu64 ", which is not known",
                           LOG_Q(key), db_row_u64(row, 5));
-        if (inode && (db_row_null(row, 7) || db_row_u64(row, 7) != FS_REG))
+        /* Of a file that was removed meanwhile it is right: the next start aborts it. */
+        if (!db_row_null(row, 7) && db_row_u64(row, 7) != FS_REG)
             check_problem(
                 c, "the multipart upload to %s is for inode %" PRIu64 ", which is not a file",
                 LOG_Q(key), inode);
-        else if (inode && db_row_u64(row, 8) != db_row_u64(row, 5))
+        else if (!db_row_null(row, 7) && db_row_u64(row, 8) != db_row_u64(row, 5))
             check_problem(c, "the multipart upload to %s is for %s, which is in another bucket",
                           LOG_Q(key), CHECK_WHO(c, inode));
         if (db_row_u64(row, 4) == 0)

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """After a kill of pailfs-powerloss: makes of its state directory what a power loss would have left.
 
-powerloss.py SIDE [--seed N]
+powerloss.py SIDE [--seed N] [--check PAILFS] [--start PROGRAM ARGS...]
 
 SIDE is the directory PAILFS_POWERLOSS of the process (see powerloss.c). Without a seed everything that was not synced is taken
 back; with one, a part of it that the seed chooses has reached the disk all the same: some pages of some writes, some of the
 names. Prints what was taken back and ends the record, so that the next process begins a new one.
 """
 import argparse
+import ctypes
 import os
 import random
+import signal
 import struct
+import subprocess
 import sys
 
 HEAD = struct.Struct("<IIQQQQQ")
@@ -165,18 +168,49 @@ def lose(side, seed=None):
     # Names reach the disk in order.
     undo_names(state, state.names[rng.randint(0, len(state.names)) if rng else 0:])
     names = len(state.names)
-    for name in os.listdir(side):
+    # The log first: without it the rest means nothing, and a kill on the way lets all of it be done again.
+    for name in sorted(os.listdir(side), reverse=True):
         if name == "log" or name.startswith("kept-"):
             os.unlink(os.path.join(side, name))
     return count, names, state.syncs
+
+
+def turn_of(side):
+    """How often this was called."""
+    path = os.path.join(side, "turns")
+    with open(path, "ab") as f:
+        f.write(b".")
+    return os.path.getsize(path)
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def check(program, state):
+    """What was left must pass, unless there is nothing yet."""
+    done = subprocess.run([program, "check", "--state-dir", state], capture_output=True, text=True, check=False,
+                          preexec_fn=die_with_parent)
+    if done.returncode != 0 and "holds no state" not in done.stderr:
+        sys.exit(f"powerloss: after a power loss pailfs check says: {done.stdout}{done.stderr}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("side")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--check", metavar="PAILFS", help="run its check on what is left")
+    parser.add_argument("--start", nargs=argparse.REMAINDER, metavar="PROGRAM",
+                        help="become this program; of each two times with a seed, one takes everything back")
     args = parser.parse_args()
-    print("%d changes of bytes and %d of names were not synced; there were %d syncs" % lose(args.side, args.seed))
+    if args.start and args.seed is not None:
+        turn = turn_of(args.side)
+        args.seed = args.seed + turn if turn % 2 else None
+    print("%d changes of bytes and %d of names were not synced; there were %d syncs" % lose(args.side, args.seed), flush=True)
+    if args.check:
+        check(args.check, os.environ["PAILFS_POWERLOSS_STATE"])
+    if args.start:
+        os.execv(args.start[0], args.start)
 
 
 if __name__ == "__main__":

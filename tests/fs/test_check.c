@@ -345,7 +345,9 @@ static const struct {
     /* uploads and parts */
     {"INSERT INTO upload VALUES (20, 1, 0, '', 'u', 1, 0, 0, 0)", "has no key or no name"},
     {"INSERT INTO upload VALUES (20, 7, 0, 'k', 'u', 1, 0, 0, 0)", "bucket 7, which is not known"},
-    {"INSERT INTO upload VALUES (20, 1, 5, 'k', 'u', 1, 0, 0, 0)", "for inode 5, which is not a"},
+    {"INSERT INTO upload VALUES (20, 1, " INODE("d") ", 'k', 'u', 1, 0, 0, 0)", "is for inode"},
+    {"INSERT INTO upload VALUES (20, 2, " INODE("late") ", 'k', 'u', 1, 0, 0, 0)",
+     "\"d/late\" (inode"},
     {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 0, 0, 0, 0)", "parts of no size"},
     {"INSERT INTO upload VALUES (1 << 50, 1, 0, 'k', 'u', 1, 0, 0, 0)",
      "upload to \"k\" has the id"},

@@ -19,6 +19,10 @@ class Power:
         self.env = {"PAILFS_POWERLOSS": side, "PAILFS_POWERLOSS_STATE": state}
         self.changes = self.names = self.syncs = 0
 
+    def start_argv(self, seed):
+        """To be put before the arguments of pailfs: each start is one after a power loss."""
+        return [TOOL, self.side, "--seed", str(seed), "--check", kit.BIN, "--start", self.program]
+
     def lose(self, seed=None):
         """After the kill: nothing that was not synced is there; with a seed, some of it."""
         done = subprocess.run([TOOL, self.side, *([] if seed is None else ["--seed", str(seed)])], capture_output=True, text=True,
