@@ -313,7 +313,15 @@ static void conflict_recreate(struct fs_volume *vol, struct inode *ino, const st
                               struct change *c)
 {
     CLEANUP_FREE char *path = status_path(vol, ino);
+    struct intent *intent = intent_find(vol, p->target);
 
+    /* A file that came by a rename over another: that one's object has gone already, perhaps by our
+     * own deletion before a crash. Ours lies elsewhere and is what it was. */
+    if (p->base_etag && strcmp(p->base_key, p->target) != 0) {
+        if (intent && !intent->in_flight)
+            intent_drop(vol, c, intent);
+        return;
+    }
     log_event(LOG_WARN, "removed_by_others", "path=%s note=\"and written here: it is made again\"",
               LOG_Q(path));
     conflict_drop_base(vol, c, ino, p->target);
