@@ -52,7 +52,7 @@ struct flush_sum {
     struct fs_mark mark;
     bool again;
     struct fs_flush all;
-    json_t *failed;
+    json_t *failed, *stores;
 };
 
 /* One export. 200, or another status and *ret_error. */
@@ -81,6 +81,11 @@ static unsigned flush_export(struct flush_sum *sum, const struct control_export 
     if (json_array_size(sum->failed) < FLUSH_FAILED_MAX)
         (void)json_array_extend(sum->failed, failed);
     json_decref(failed);
+    if (one.store_failing_ns)
+        (void)json_array_append_new(
+            sum->stores, json_pack("{s:o, s:o, s:o}", "export", control_json_text(export->name),
+                                   "failing_since", control_json_time(one.store_failing_ns),
+                                   "error", control_json_text(one.store_error)));
     fs_flush_clear(&one);
     return 200;
 }
@@ -131,17 +136,20 @@ unsigned control_flush(const struct control_config *config, uint64_t start, cons
         return 409;
     }
     sum.failed = json_array();
+    sum.stores = json_array();
     unsigned status = flush_exports(&sum, path ? path : "", ret);
     if (status != 200) {
         json_decref(sum.failed);
+        json_decref(sum.stores);
         return status;
     }
     (void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRId64 "-%" PRIu64, start, sum.mark.at_ns,
                    sum.mark.id);
     bool all = sum.all.files == 0 && sum.all.deletes == 0 && sum.all.drains == 0;
-    *ret = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o}", "mark", text, "in_bucket", all,
-                     "files", (json_int_t)sum.all.files, "bytes", (json_int_t)sum.all.bytes,
-                     "deletes", (json_int_t)sum.all.deletes, "moves", (json_int_t)sum.all.drains,
-                     "failing", (json_int_t)sum.all.failing, "failed", sum.failed);
+    *ret =
+        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "mark", text, "in_bucket", all,
+                  "files", (json_int_t)sum.all.files, "bytes", (json_int_t)sum.all.bytes, "deletes",
+                  (json_int_t)sum.all.deletes, "moves", (json_int_t)sum.all.drains, "failing",
+                  (json_int_t)sum.all.failing, "failed", sum.failed, "stores_failing", sum.stores);
     return 200;
 }

@@ -14,6 +14,7 @@
 #include "cmd/flush_progress.h"
 #include "cmd/parse.h"
 #include "cmd/store_options.h"
+#include "cmd/text.h"
 
 enum { FLUSH_POLL_MIN_MS = 50, FLUSH_POLL_MAX_MS = 1000 };
 
@@ -216,9 +217,15 @@ static const char *text_of(const json_t *o, const char *name)
 
 static void flush_tell_failed(const struct flush *f)
 {
-    const json_t *file, *list = json_object_get(f->last, "failed");
+    const json_t *file, *store, *list = json_object_get(f->last, "failed");
     size_t i;
 
+    json_array_foreach(json_object_get(f->last, "stores_failing"), i, store)
+    {
+        (void)fprintf(stderr, "pailfs: %s: no request to the store has succeeded since %s: %s\n",
+                      text_of(store, "export"), text_of(store, "failing_since"),
+                      text_of(store, "error"));
+    }
     json_array_foreach(list, i, file)
     {
         (void)fprintf(stderr, "pailfs: %s: %s%s%s, tried %" PRIu64 " times\n",
@@ -240,11 +247,11 @@ static void flush_tell(const struct flush *f, int status)
     if (status != CONTROL_NOT_ALL_IN || !f->last)
         return;
     flush_tell_failed(f);
-    (void)printf(
-        "%s: %" PRIu64 " files (%" PRIu64 " bytes), %" PRIu64 " deletes, %" PRIu64 " moves\n",
-        f->options->wait ? "not in the bucket, and the time is up" : "on the way to the bucket",
-        number(f->last, "files"), number(f->last, "bytes"), number(f->last, "deletes"),
-        number(f->last, "moves"));
+    (void)printf("%s: %" PRIu64 " files (%s), %" PRIu64 " deletes, %" PRIu64 " moves\n",
+                 f->options->wait ? "the time is up; not in the bucket"
+                                  : "on the way to the bucket",
+                 number(f->last, "files"), TEXT_BYTES(number(f->last, "bytes")),
+                 number(f->last, "deletes"), number(f->last, "moves"));
 }
 
 static int flush_run(const struct flush_options *o, struct cmd_error *reterr)

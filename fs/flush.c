@@ -168,5 +168,6 @@ int fs_flush(struct fs_volume *vol, const char *path, struct fs_mark mark, bool 
     vol_unlock(vol);
     if (walk.pushed)
         upload_kick(vol->fs);
+    (void)status_store(vol, &ret->store_failing_ns, &ret->store_error);
     return 0;
 }

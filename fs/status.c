@@ -205,10 +205,19 @@ static void status_count_drains(struct fs_volume *vol, struct fs_status *s)
     }
 }
 
+uint64_t status_store(struct fs_volume *vol, int64_t *ret_failing_ns, char **ret_error)
+{
+    struct store_health health;
+
+    store_get_health(vol->store, &health);
+    *ret_failing_ns = health.failing_since_ns;
+    *ret_error = health.text[0] ? mem_strdup(health.text) : NULL;
+    return health.failures;
+}
+
 void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
 {
     struct status_walk walk = {.ret = ret};
-    struct store_health health;
 
     *ret = (struct fs_status){.url = vol->url, .read_only = vol->read_only};
     /* In the order in which work goes on: a drain leaves files, an upload deletes. What moves on
@@ -231,10 +240,7 @@ void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
     status_copy_events(vol->log.errors, vol->log.error_at, ret->errors);
     status_copy_events(vol->log.conflicts, vol->log.conflict_at, ret->conflict);
     vol_unlock(vol);
-    store_get_health(vol->store, &health);
-    ret->store_failures = health.failures;
-    ret->store_failing_ns = health.failing_since_ns;
-    ret->store_error = health.text[0] ? mem_strdup(health.text) : NULL;
+    ret->store_failures = status_store(vol, &ret->store_failing_ns, &ret->store_error);
 }
 
 void fs_status_clear(struct fs_status *status)
@@ -283,4 +289,6 @@ void fs_get_disk_status(struct fs *fs, struct fs_disk_status *ret)
 void fs_flush_clear(struct fs_flush *flush)
 {
     status_files_clear(&flush->failed);
+    free(flush->store_error);
+    flush->store_error = NULL;
 }

@@ -105,6 +105,8 @@ struct fs_mark fs_mark_now(struct fs *fs);
 struct fs_flush { /* what is still missing of what was changed before the mark */
     uint64_t files, bytes, deletes, drains, failing;
     struct fs_status_files failed;
+    int64_t store_failing_ns; /* as in struct fs_status */
+    char *store_error;
 };
 /*
  * Sends what was changed before the mark and lies at or below path ("" or "/": all of the volume)

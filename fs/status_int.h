@@ -38,3 +38,6 @@ void status_log_clear(struct status_log *log);
 char *status_path(struct fs_volume *vol, const struct inode *ino);
 void status_file(struct fs_volume *vol, const struct inode *ino, struct fs_status_file *ret);
 void status_file_clear(struct fs_status_file *file);
+/* How the store is doing, by single requests: how many failed, since when all do (0: they do not),
+ * what the last one said (or NULL; to free). Without the lock. */
+uint64_t status_store(struct fs_volume *vol, int64_t *ret_failing_ns, char **ret_error);

@@ -39,7 +39,7 @@ class Gateway:
         return answer
 
     def metric(self, name):
-        text = subprocess.run(["curl", "-sS", "--fail", "--unix-socket", self.state + "/control", "http://localhost/metrics"],
+        text = subprocess.run(["curl", "-sS", "--fail", "--unix-socket", "control", "http://localhost/metrics"], cwd=self.state,
                               capture_output=True, text=True, timeout=60, check=True).stdout
         for line in text.splitlines():
             if line.startswith(f"pailfs_{name}{{") or line.startswith(f"pailfs_{name} "):
