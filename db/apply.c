@@ -44,6 +44,9 @@ const char *const db_op_sql[DB_OP_COUNT] = {
     [DB_OP_PUT_REPLY] = "INSERT OR REPLACE INTO reply (key, reply) VALUES (?1, ?2)",
     [DB_OP_TRIM_REPLIES] = "DELETE FROM reply WHERE id <= "
                            "(SELECT id FROM reply ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+    [DB_OP_PUT_REDO] = "INSERT OR REPLACE INTO redo (id, segment, salt, pos, data) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5)",
+    [DB_OP_DEL_REDO] = "DELETE FROM redo WHERE id <= ?1",
     [DB_OP_PUT_META] = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
     [DB_OP_PUT_VOLUME] = "INSERT OR IGNORE INTO volume (identity, root) VALUES (?1, ?2)",
 };
@@ -64,7 +67,9 @@ int db_apply_open(struct db *db, struct db_error *reterr)
 {
     struct db_writer *writer = &db->writer;
 
+    /* Some systems' SQLite writes zeros over what is deleted: that doubles what a commit writes. */
     int rc = db_sqlite_exec(writer->sql, "PRAGMA synchronous = FULL;"
+                                         "PRAGMA secure_delete = OFF;"
                                          "PRAGMA journal_size_limit = 67108864");
     for (int i = 0; rc == SQLITE_OK && i < DB_OP_COUNT; i++) {
         rc = db_sqlite_prepare(writer->sql, db_op_sql[i], &writer->stmts[i]);

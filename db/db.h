@@ -117,6 +117,13 @@ struct db_reply { /* one answered request, for retransmissions across a restart 
     size_t reply_len;
 };
 
+struct db_redo { /* bytes of the stage that are durable here before they are there */
+    uint64_t id;
+    uint64_t segment, salt, pos;
+    const void *data;
+    size_t len;
+};
+
 struct db_error {
     char text[512];
 };
@@ -173,6 +180,8 @@ void db_del_redirect(struct db_txn *txn, uint64_t inode, uint64_t epoch);
 /* Kept in arrival order, by key; the oldest go when there are more than DB_REPLY_MAX. */
 void db_put_reply(struct db_txn *txn, const struct db_reply *row);
 enum { DB_REPLY_MAX = 8192 };
+void db_put_redo(struct db_txn *txn, const struct db_redo *row); /* copies the bytes */
+void db_del_redo(struct db_txn *txn, uint64_t id_max);           /* id <= max */
 
 /* Queues txn (and frees it later); its sequence number. Never blocks on disk or network. An empty
  * transaction is allowed. */
@@ -238,3 +247,5 @@ typedef bool db_redirect_fn(void *ctx, const struct db_redirect *redirect);
 int db_each_redirect(struct db *db, uint32_t volume, db_redirect_fn *fn, void *ctx);
 typedef bool db_reply_fn(void *ctx, const struct db_reply *reply);
 int db_each_reply(struct db *db, db_reply_fn *fn, void *ctx); /* oldest first */
+typedef bool db_redo_fn(void *ctx, const struct db_redo *redo);
+int db_each_redo(struct db *db, db_redo_fn *fn, void *ctx); /* in id order */

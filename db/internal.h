@@ -57,6 +57,8 @@ enum db_op {
     DB_OP_DEL_REDIRECT,
     DB_OP_PUT_REPLY,
     DB_OP_TRIM_REPLIES,
+    DB_OP_PUT_REDO,
+    DB_OP_DEL_REDO,
     DB_OP_PUT_META,
     DB_OP_PUT_VOLUME,
     DB_OP_COUNT
@@ -96,6 +98,7 @@ enum db_read {
     DB_READ_PARTS,
     DB_READ_REDIRECTS,
     DB_READ_REPLIES,
+    DB_READ_REDO,
     DB_READ_COUNT
 };
 extern const char *const db_read_sql[DB_READ_COUNT];

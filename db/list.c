@@ -41,6 +41,7 @@ struct walk {
         db_part_fn *part;
         db_redirect_fn *redirect;
         db_reply_fn *reply;
+        db_redo_fn *redo;
     } fn;
 };
 
@@ -491,6 +492,48 @@ int db_each_reply(struct db *db, db_reply_fn *fn, void *ctx)
     static const struct walk_kind kind = {
         sizeof(struct reply_row), reply_bind, reply_read, reply_emit, reply_clear, 3};
     struct walk walk = {.kind = &kind, .which = DB_READ_REPLIES, .fn.reply = fn, .fn_ctx = ctx};
+
+    return walk_run(db, &walk, UINT64_MAX);
+}
+
+/* --- redo --- */
+
+static void redo_bind(const struct walk *walk, sqlite3_stmt *stmt)
+{
+    db_bind_u64(stmt, 1, walk->key);
+}
+
+static void redo_read(const struct walk *walk, sqlite3_stmt *stmt, void *row)
+{
+    struct db_redo *r = row;
+
+    (void)walk;
+    r->id = db_column_u64(stmt, 0);
+    r->segment = db_column_u64(stmt, 1);
+    r->salt = db_column_u64(stmt, 2);
+    r->pos = db_column_u64(stmt, 3);
+    r->len = (size_t)sqlite3_column_bytes(stmt, 4);
+    r->data = r->len > 0 ? mem_dup(sqlite3_column_blob(stmt, 4), r->len) : NULL;
+}
+
+static bool redo_emit(struct walk *walk, const void *row)
+{
+    const struct db_redo *r = row;
+
+    walk->key = r->id;
+    return walk->fn.redo(walk->fn_ctx, r);
+}
+
+static void redo_clear(void *row)
+{
+    free((void *)(uintptr_t)((struct db_redo *)row)->data);
+}
+
+int db_each_redo(struct db *db, db_redo_fn *fn, void *ctx)
+{
+    static const struct walk_kind kind = {
+        sizeof(struct db_redo), redo_bind, redo_read, redo_emit, redo_clear, 3};
+    struct walk walk = {.kind = &kind, .which = DB_READ_REDO, .fn.redo = fn, .fn_ctx = ctx};
 
     return walk_run(db, &walk, UINT64_MAX);
 }

@@ -61,6 +61,8 @@ const char *const db_read_sql[DB_READ_COUNT] = {
     [DB_READ_REPLIES] =
         "SELECT id, key, reply FROM reply WHERE id > ?1 AND id > coalesce("
         "(SELECT id FROM reply ORDER BY id DESC LIMIT 1 OFFSET ?2), 0) ORDER BY id LIMIT ?3",
+    [DB_READ_REDO] = "SELECT id, segment, salt, pos, data FROM redo WHERE id > ?1"
+                     " ORDER BY id LIMIT ?3",
 };
 
 void db_bind_u64(sqlite3_stmt *stmt, int param, uint64_t value)

@@ -47,6 +47,8 @@ const struct db_migration db_migrations[] = {
         "CREATE TABLE part (upload INTEGER, number INTEGER, len INTEGER, sign_lo INTEGER,"
         "  sign_hi INTEGER, copied INTEGER, etag TEXT, checksum TEXT,"
         "  PRIMARY KEY (upload, number)) WITHOUT ROWID;"},
+    {3, "CREATE TABLE redo (id INTEGER PRIMARY KEY, segment INTEGER, salt INTEGER, pos INTEGER,"
+        "  data BLOB);"},
 };
 const size_t db_migration_count = sizeof(db_migrations) / sizeof(db_migrations[0]);
 _Static_assert(DB_APPLICATION_ID == 1346455884, "the same number in the first migration");

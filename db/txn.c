@@ -255,6 +255,22 @@ void db_put_reply(struct db_txn *txn, const struct db_reply *row)
     put_bytes(txn, DB_TAG_BLOB, row->reply, row->reply_len);
 }
 
+void db_put_redo(struct db_txn *txn, const struct db_redo *row)
+{
+    put_op(txn, DB_OP_PUT_REDO);
+    put_u64(txn, row->id);
+    put_u64(txn, row->segment);
+    put_u64(txn, row->salt);
+    put_u64(txn, row->pos);
+    put_bytes(txn, DB_TAG_BLOB, row->data, row->len);
+}
+
+void db_del_redo(struct db_txn *txn, uint64_t id_max)
+{
+    put_op(txn, DB_OP_DEL_REDO);
+    put_u64(txn, id_max < INT64_MAX ? id_max : INT64_MAX);
+}
+
 void db_meta_put(struct db_txn *txn, const char *name, const void *value, size_t len)
 {
     put_op(txn, DB_OP_PUT_META);

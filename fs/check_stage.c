@@ -121,12 +121,35 @@ static void extents_read(struct check *c, struct db_query *row, const char *name
                       CHECK_WHO(c, id), len, off, pos, name);
 }
 
+/* What the next start puts into the stage from the database. */
+static void redo_list(struct check *c)
+{
+    db_view_exec(c->view, "CREATE TEMP TABLE restored AS SELECT segment, pos, length(data) AS len"
+                          " FROM redo");
+    db_view_exec(c->view, "CREATE INDEX temp.restored_pos ON restored (segment, pos)");
+    check_database_errors(c, "bytes for the stage");
+}
+
+/* True if these bytes are among that. */
+static bool extents_restored(struct check *c, const struct db_query *row)
+{
+    CLEANUP_QUERY struct db_query *query =
+        db_query_new(c->view, "SELECT pos + len FROM temp.restored WHERE segment = ?1 AND pos <= ?2"
+                              " ORDER BY pos DESC LIMIT 1");
+
+    db_query_u64(query, 1, db_row_u64(row, 3));
+    db_query_u64(query, 2, db_row_u64(row, 4));
+    return db_query_next(query) && db_row_u64(row, 4) + db_row_u64(row, 2) <= db_row_u64(query, 0);
+}
+
 static void extents_place(struct check *c, struct db_query *row)
 {
     uint64_t id = db_row_u64(row, 0), off = db_row_u64(row, 1), len = db_row_u64(row, 2);
     uint64_t pos = db_row_u64(row, 4);
     char name[32];
 
+    if (extents_restored(c, row))
+        return;
     stage_segment_name(db_row_u64(row, 3), name);
     if (db_row_null(row, 5))
         check_problem(
@@ -188,6 +211,7 @@ void check_stage(struct check *c)
     struct stage_error error = {{0}};
 
     segments_list(c);
+    redo_list(c);
     extents_by_file(c);
     /* It would make its directory. */
     if (c->counts->segments > 0 && stage_open(c->config->state_dir, UINT64_MAX, &c->stage, &error))

@@ -12,11 +12,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "fs/redo.h"
 
 enum {
     FS_STOP_POLL_MS = 50,
     FS_INODES_MIN = 10000,
-    FS_SEGMENT_BITS = 20, /* so many segments can be made between two starts */
+    FS_SEGMENT_BITS = 20,    /* so many segments can be made between two starts */
     FS_KNOWN_MAX = 64 << 10, /* bytes of the list of buckets that a state directory has served */
 };
 static const char fs_meta_key[] = "handle_key", fs_meta_known[] = "served";
@@ -125,6 +126,7 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
     }
     stage_ids_from(fs->stage, db_next_id(fs->db) << FS_SEGMENT_BITS);
     fs->reader = reader_new(config->memory_limit / 2);
+    fs->redo = redo_new(fs);
     db_on_durable(fs->db, fs_durable_grew, fs);
     *ret = fs;
     return 0;
@@ -194,11 +196,15 @@ int fs_run(struct fs *fs, struct fs_error *reterr)
                            strerrordesc_np(-err));
         return err;
     }
-    err = adopt_run(fs, reterr);
+    err = redo_load(fs->redo, reterr);
+    if (!err)
+        err = adopt_run(fs, reterr);
     if (err)
         return err;
     for (struct fs_volume *vol = fs->volumes; vol && !err; vol = vol->next)
         err = volume_start(vol);
+    if (!err)
+        err = redo_start(fs->redo);
     if (!err)
         err = upload_start(fs);
     if (err)
@@ -273,6 +279,7 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
     }
     if (ret_left)
         fs_get_left(fs, ret_left);
+    redo_stop(fs->redo);
     bool durable = db_close(fs->db);
     for (vol = fs->volumes; vol; vol = next) {
         next = vol->next;
@@ -281,6 +288,7 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
     }
     stage_close(fs->stage);
     reader_free(fs->reader);
+    redo_free(fs->redo);
     (void)pthread_mutex_destroy(&fs->pool_lock);
     (void)pthread_cond_destroy(&fs->pool_cond);
     (void)pthread_cond_destroy(&fs->upload_cond);

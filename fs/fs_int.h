@@ -213,11 +213,11 @@ struct intent {        /* something to do to a key, after the state has it */
     char *key, *etag; /* etag NULL: whatever is there */
     uint64_t dir;     /* the directory it was removed from: its marker goes first */
     bool in_flight;
-    bool again; /* changed while in flight: once more */
-    bool ready; /* on volume->ready */
+    bool again;           /* changed while in flight: once more */
+    bool ready;           /* on volume->ready */
     bool checking;        /* on volume->to_check */
     uint64_t checked_gen; /* a marker: volume->dir_gen + 1 when no directory relied on it */
-    bool alone; /* waits for no upload that would absorb it, or make a marker first */
+    bool alone;           /* waits for no upload that would absorb it, or make a marker first */
     int64_t due_ns;
     uint32_t tries;
     uint64_t seq;
@@ -318,6 +318,7 @@ struct fs {
     char *state_dir;
     struct db *db;
     struct stage *stage;
+    struct redo *redo; /* redo.h */
     struct reader *reader;
     struct fs_volume *volumes;
     uint8_t handle_key[16];

@@ -36,6 +36,14 @@ uint64_t stage_left(const char *state_dir, uint64_t *ret_bytes);
  * grows from start to start, a position names the same bytes for ever. */
 void stage_ids_from(struct stage *stage, uint64_t id);
 
+/* At start, before any adopt: a payload that was appended there and need not have reached the disk,
+ * with the salt its segment had. It is on the disk when this returns. 0, -ENOSPC, -EIO; -EINVAL: it
+ * cannot be. */
+int stage_restore(struct stage *stage, uint64_t segment, uint64_t salt, uint64_t pos,
+                  const void *data, uint64_t len);
+/* The salt of a segment that bytes were appended to in this run. */
+uint64_t stage_salt(struct stage *stage, uint64_t segment);
+
 /* At start: these bytes are still needed. They get one reference each, also where it says that they
  * are not there: reading them then gives -EIO. -ENOENT: the segment is missing; -EIO: it is too
  * short, or damaged; -EPROTO: another version wrote it. -EINVAL (no reference): it cannot be; give

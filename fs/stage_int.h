@@ -148,7 +148,8 @@ void stage_spans_clear(struct stage_segment *segment);
 struct stage_hole *stage_spans_take_holes(struct stage_segment *segment, size_t *ret_count);
 
 /* stage_record.c: the layout of a segment file */
-int stage_segment_write_head(int fd, uint64_t salt); /* 0, -ENOSPC, -EIO */
+int stage_segment_write_head(int fd, uint64_t salt);     /* 0, -ENOSPC, -EIO */
+int stage_segment_read_head(int fd, uint64_t *ret_salt); /* 0, -EIO, -EPROTO */
 /* Finds the records of a file again, and its salt. -EIO: not a segment's file; -EPROTO: another
  * version's. */
 int stage_segment_load(struct stage_segment *segment, int fd);

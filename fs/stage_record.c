@@ -255,7 +255,7 @@ static uint64_t search_skip_hole(const struct search *s, uint64_t pos)
     return ((uint64_t)data + STAGE_ALIGN - 1) / STAGE_ALIGN * STAGE_ALIGN;
 }
 
-static int segment_read_head(int fd, uint64_t *ret_salt)
+int stage_segment_read_head(int fd, uint64_t *ret_salt)
 {
     struct segment_head head = {.version = 0};
 
@@ -278,7 +278,7 @@ int stage_segment_load(struct stage_segment *segment, int fd)
     uint64_t at = STAGE_HEAD;
     bool gap = false;
 
-    int err = segment_read_head(fd, &s.salt);
+    int err = stage_segment_read_head(fd, &s.salt);
     if (err)
         return err;
     s.window = window = mem_alloc(SEARCH_WINDOW);

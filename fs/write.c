@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "fs/redo.h"
 
 enum {
     WRITE_INLINE_MAX = 64 << 10,         /* above this a copy goes to a worker thread */
@@ -17,6 +18,8 @@ struct write_args {
     uint64_t ino, off, len;
     enum fs_stable stable;
     struct fs_wcc *wcc;
+    const struct iovec *iov;
+    int iov_count;
     uint64_t segment, pos, mark;
     bool staged, inserted;
 };
@@ -65,6 +68,51 @@ static void write_insert(struct fs_volume *vol, struct write_args *a, struct ino
     a->inserted = true;
 }
 
+/* Whether the database's sync alone can make it durable. That is so if nothing else of the file
+ * waits for the stage's. */
+static bool write_may_redo(struct fs_volume *vol, const struct write_args *a,
+                           const struct inode *ino)
+{
+    return a->stable != FS_UNSTABLE && a->len > 0 && a->len <= REDO_MAX &&
+           ino->synced_mark >= ino->stage_mark && (!a->staged || a->mark > ino->stage_mark) &&
+           redo_has_room(vol->fs->redo, a->len);
+}
+
+/* The bytes go into the database, together with the extent. */
+static void write_redo(struct fs_volume *vol, const struct write_args *a, struct inode *ino)
+{
+    struct change c;
+
+    change_begin(&c, vol);
+    redo_put(vol->fs->redo, &c, a->segment, a->pos, a->mark, a->iov, a->iov_count);
+    commit_flush(&c, ino);
+    change_end(&c, NULL);
+    ino->synced_mark = a->mark;
+    ino->first_mark = a->mark + 1;
+}
+
+/* Looks whether it may be written, and if it is staged, does so. */
+static int write_take(struct fs_volume *vol, struct fs_req *req, struct write_args *a,
+                      struct inode *ino)
+{
+    int err = write_check(vol, req, a, ino);
+    bool redo = write_may_redo(vol, a, ino);
+
+    if (!err)
+        err = commit_take_late(ino);
+    if (!err && a->stable != FS_UNSTABLE && !redo && (req->flags & FS_NOWAIT))
+        return -EAGAIN;
+    if (err || !a->staged)
+        return err;
+    write_wcc_before(ino, vol, a->wcc);
+    if (a->len > 0)
+        write_insert(vol, a, ino);
+    a->inserted = true;
+    if (redo)
+        write_redo(vol, a, ino);
+    return 0;
+}
+
 static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
 {
     struct write_args *a = args;
@@ -76,24 +124,12 @@ static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
         err = need_path(vol, req, ino);
     if (err)
         return err;
-    if (!a->inserted) {
-        err = write_check(vol, req, a, ino);
-        if (!err)
-            err = commit_take_late(ino);
-        if (err || !a->staged) {
-            inode_attr(ino, vol, &a->wcc->after);
-            a->wcc->after_valid = true;
-            return err;
-        }
-        write_wcc_before(ino, vol, a->wcc);
-        if (a->len > 0)
-            write_insert(vol, a, ino);
-        a->inserted = true;
-    }
+    if (!a->inserted)
+        err = write_take(vol, req, a, ino);
     inode_attr(ino, vol, &a->wcc->after);
     a->wcc->after_valid = true;
-    if (a->stable == FS_UNSTABLE)
-        return 0;
+    if (err || !a->inserted || a->stable == FS_UNSTABLE)
+        return err;
     err = commit_inode(vol, req, ino, &seq);
     if (err && err != -ERESTART && err != -EAGAIN)
         (void)commit_take_late(ino); /* told by this */
@@ -148,12 +184,14 @@ static int write_stage(struct fs_volume *vol, struct fs_req *req, struct write_a
 int fs_write(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off,
              const struct iovec *iov, int iov_count, enum fs_stable stable, struct fs_wcc *wcc)
 {
-    struct write_args a = {.ino = ino, .off = off, .stable = stable, .wcc = wcc};
+    struct write_args a = {
+        .ino = ino, .off = off, .stable = stable, .wcc = wcc, .iov = iov, .iov_count = iov_count};
 
     for (int i = 0; i < iov_count; i++)
         a.len += iov[i].iov_len;
     *wcc = (struct fs_wcc){0};
-    if ((req->flags & FS_NOWAIT) && (a.len > WRITE_INLINE_MAX || stable != FS_UNSTABLE))
+    if ((req->flags & FS_NOWAIT) &&
+        a.len > (stable == FS_UNSTABLE ? (uint64_t)WRITE_INLINE_MAX : (uint64_t)REDO_MAX))
         return -EAGAIN;
     int err = op_run(vol, req, write_try, &a);
     if (err)

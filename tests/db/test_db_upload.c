@@ -121,6 +121,58 @@ static void test_upload_of_a_deleted_inode(void **state)
     assert_int_equal(parts.count, 3);
 }
 
+/* --- bytes for the stage --- */
+
+static bool see_redo(void *ctx, const struct db_redo *row)
+{
+    uint64_t *seen = ctx;
+
+    assert_int_equal(row->id, ++*seen);
+    assert_int_equal(row->segment, row->id * 10);
+    assert_int_equal(row->salt, UINT64_MAX - row->id); /* all 64 bits count */
+    assert_int_equal(row->pos, row->id * 100);
+    assert_int_equal(row->len, row->id % 9000);
+    for (size_t i = 0; i < row->len; i++)
+        assert_int_equal(((const uint8_t *)row->data)[i], (uint8_t)(row->id + i));
+    return true;
+}
+
+static void test_redo(void **state)
+{
+    enum { ROWS = 300 };
+    struct fixture *f = *state;
+    struct db_txn *txn = db_txn_new(f->db);
+    uint8_t data[9000];
+    uint64_t seen = 0;
+
+    for (uint64_t id = 1; id <= ROWS; id++) {
+        struct db_redo row = {.id = id,
+                              .segment = id * 10,
+                              .salt = UINT64_MAX - id,
+                              .pos = id * 100,
+                              .data = data,
+                              .len = id % sizeof(data)};
+        for (size_t i = 0; i < row.len; i++)
+            data[i] = (uint8_t)(id + i);
+        db_put_redo(txn, &row);
+    }
+    fixture_commit(f, txn);
+    fixture_reopen(f);
+    assert_int_equal(db_each_redo(f->db, see_redo, &seen), 0);
+    assert_int_equal(seen, ROWS);
+    txn = db_txn_new(f->db);
+    db_del_redo(txn, ROWS - 10);
+    fixture_commit(f, txn);
+    seen = ROWS - 10;
+    assert_int_equal(db_each_redo(f->db, see_redo, &seen), 0);
+    assert_int_equal(seen, ROWS);
+    txn = db_txn_new(f->db);
+    db_del_redo(txn, UINT64_MAX);
+    fixture_commit(f, txn);
+    assert_int_equal(db_each_redo(f->db, see_redo, &seen), 0);
+    assert_int_equal(seen, ROWS);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -128,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_uploads),
         TEST(test_upload_of_a_deleted_inode),
+        TEST(test_redo),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -426,35 +426,56 @@ static char *segment_path(void)
     return path;
 }
 
+/* As it is when the stage has been synced: nothing of it is in the database any more. */
+static void copy_synced_state(void)
+{
+    copy_state();
+    damage("DELETE FROM redo");
+}
+
+static void test_stage_bytes_in_the_database(void **state)
+{
+    CLEANUP_FREE char *segment = segment_path();
+
+    (void)state;
+    copy_state();
+    assert_int_equal(unlink(segment), 0);
+    assert_int_equal(check(NULL).problems, 0); /* the next start makes it again */
+    copy_state();
+    assert_int_equal(truncate(segment, 10), 0);
+    damage("UPDATE redo SET data = substr(data, 2), pos = pos + 1");
+    assert_int_equal(check(NULL).problems, 2); /* not all of it */
+}
+
 static void test_stage_files(void **state)
 {
     CLEANUP_FREE char *segment = segment_path(), *other = NULL;
     struct stat st;
 
     (void)state;
-    copy_state();
+    copy_synced_state();
     assert_int_equal(stat(segment, &st), 0);
     assert_int_equal(truncate(segment, st.st_size - 1), 0);
     assert_true(check(NULL).problems > 0);
     expect("\"d/later\" (inode");
-    copy_state();
+    copy_synced_state();
     assert_int_equal(unlink(segment), 0);
     assert_int_equal(check(NULL).problems, 2);
     expect("which is missing");
-    copy_state();
+    copy_synced_state();
     other = mem_printf("%s/stage/00000000000000aa.seg", state_dir);
     run("cp '%s' '%s'", segment, other);
     struct fs_check_counts n = check(NULL);
     assert_int_equal(n.problems, 0);
     assert_int_equal(n.orphan_bytes, st.st_size);
     expect("note: 1 stage files");
-    copy_state();
+    copy_synced_state();
     run("printf X | dd of='%s' bs=1 seek=%ld conv=notrunc status=none", segment,
         (long)st.st_size - 2);
     assert_int_equal(check(NULL).problems, 1);
     expect("\"d/later\" (inode");
     expect("are damaged");
-    copy_state();
+    copy_synced_state();
     run("touch '%s/stage/notes.txt'", state_dir);
     assert_int_equal(check(NULL).problems, 0);
     expect("\"notes.txt\", which is not ours");
@@ -557,11 +578,17 @@ static void test_damaged_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clean),           cmocka_unit_test(test_untouched),
-        cmocka_unit_test(test_read_only),       cmocka_unit_test(test_each_damage),
-        cmocka_unit_test(test_moving_is_right), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_stage_files),     cmocka_unit_test(test_bucket),
-        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_damaged_pages),
+        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_each_damage),
+        cmocka_unit_test(test_moving_is_right),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_stage_bytes_in_the_database),
+        cmocka_unit_test(test_stage_files),
+        cmocka_unit_test(test_bucket),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damaged_pages),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

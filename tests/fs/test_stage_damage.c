@@ -265,6 +265,96 @@ static void test_no_forgery(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* --- the redo log's part: bytes that a power loss took come back --- */
+
+static int restore(struct fixture *f, struct place p, uint64_t salt, size_t len)
+{
+    return stage_restore(f->stage, p.segment, salt, p.pos, f->data, len);
+}
+
+/* How the file of the segment is found at the start. */
+enum loss { LOSS_NONE, LOSS_FILE, LOSS_ALL_BYTES, LOSS_END, LOSS_ZEROS, LOSSES };
+
+static void lose(struct fixture *f, uint64_t segment, uint64_t keep, enum loss loss)
+{
+    int fd = segment_file(f, segment);
+    struct stat st;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    if (loss == LOSS_ALL_BYTES || loss == LOSS_ZEROS)
+        assert_int_equal(ftruncate(fd, 0), 0);
+    if (loss == LOSS_ZEROS) /* the size was written, the bytes were not */
+        assert_int_equal(ftruncate(fd, st.st_size), 0);
+    if (loss == LOSS_END)
+        assert_int_equal(ftruncate(fd, (off_t)keep), 0);
+    (void)close(fd);
+    if (loss == LOSS_FILE) {
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "%s/stage/%016llx.seg", f->dir,
+                       (unsigned long long)segment);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+static void test_restored(void **state)
+{
+    struct fixture *f = *state;
+
+    for (enum loss loss = 0; loss < LOSSES; loss++) {
+        struct place a = append(f, SMALL), lost = append(f, DATA), b = append(f, SMALL + 1);
+        uint64_t salt = stage_salt(f->stage, a.segment);
+        int fd = segment_file(f, a.segment);
+        struct stat before, after;
+
+        assert_int_equal(fstat(fd, &before), 0);
+        (void)close(fd);
+        fixture_open(f);
+        lose(f, a.segment, lost.pos, loss);
+        fixture_open(f);
+        assert_int_equal(restore(f, b, salt, SMALL + 1), 0); /* in any order */
+        assert_int_equal(restore(f, a, salt, SMALL), 0);
+        assert_int_equal(restore(f, a, salt, SMALL), 0); /* and more than once */
+        assert_int_equal(stage_adopt(f->stage, a.segment, a.pos, SMALL), 0);
+        assert_int_equal(stage_adopt(f->stage, b.segment, b.pos, SMALL + 1), 0);
+        int err = stage_adopt(f->stage, lost.segment, lost.pos, DATA);
+        if (!err) /* its head may be there */
+            err = stage_verify(f->stage, lost.segment, lost.pos, DATA);
+        assert_int_equal(err, loss == LOSS_NONE ? 0 : -EIO);
+        assert_int_equal(stage_verify(f->stage, a.segment, a.pos, SMALL), 0);
+        assert_int_equal(read_at(f, a, 0, SMALL), 0);
+        assert_int_equal(read_at(f, b, 0, SMALL + 1), 0);
+        fd = segment_file(f, a.segment);
+        assert_int_equal(fstat(fd, &after), 0);
+        (void)close(fd);
+        if (loss == LOSS_NONE) /* what is there is not written again */
+            assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+        assert_int_equal(stage_recovered(f->stage, false), 0);
+        stage_unref(f->stage, a.segment, a.pos, SMALL);
+        stage_unref(f->stage, b.segment, b.pos, SMALL + 1);
+        stage_unref(f->stage, lost.segment, lost.pos, DATA);
+    }
+}
+
+static void test_restore_of_nonsense(void **state)
+{
+    struct fixture *f = *state;
+    struct place a = append(f, SMALL);
+    uint64_t salt = stage_salt(f->stage, a.segment);
+
+    fixture_open(f);
+    assert_int_equal(restore(f, a, salt + 1, SMALL), -EINVAL);
+    assert_int_equal(restore(f, a, salt, 0), -EINVAL);
+    a.pos++;
+    assert_int_equal(restore(f, a, salt, SMALL), -EINVAL);
+    a.pos = 8;
+    assert_int_equal(restore(f, a, salt, SMALL), -EINVAL);
+    a.pos = UINT64_MAX;
+    assert_int_equal(restore(f, a, salt, SMALL), -EINVAL);
+    a.segment = 0;
+    assert_int_equal(restore(f, a, salt, SMALL), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +364,8 @@ int main(void)
         TEST(test_missing_short_foreign),
         TEST(test_gaps),
         TEST(test_no_forgery),
+        TEST(test_restored),
+        TEST(test_restore_of_nonsense),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
