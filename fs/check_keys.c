@@ -93,7 +93,11 @@ static void keys_intents(struct check *c, struct claim *q)
         q->root = db_row_u64(row, 2);
         q->except = 0;
         uint64_t owner = claim_owner(q);
-        if (owner)
+        size_t len = strlen(q->key);
+        if (owner && len > 0 && q->key[len - 1] == '/')
+            check_note(c, "the object %s is to be deleted, and %s counts on it: it gets a new one",
+                       LOG_Q(q->key), CHECK_WHO(c, owner));
+        else if (owner)
             check_problem(c, "the object %s is to be deleted, but it is that of %s", LOG_Q(q->key),
                           CHECK_WHO(c, owner));
     }
