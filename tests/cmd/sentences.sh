@@ -111,6 +111,16 @@ refuse 2 'nothing to serve' serve
 refuse 2 '--nfs-port lots: expected a port' serve --nfs-port lots "file://$data"
 refuse 2 '--allow 10.0.0.1/8: expected' serve --allow 10.0.0.1/8 "file://$data"
 refuse 2 'ftp://x: expected a URL' serve ftp://x
+"$pailfs" help status | grep -q '3 no gateway answers' || fail "help status"
+"$pailfs" flush --help | grep -q -- '--timeout TIME' || fail "flush --help"
+refuse 2 'unknown option --bogus' status --bogus
+refuse 2 'unexpected argument now' status now
+refuse 2 '--state-dir : expected' status --state-dir ''
+refuse 2 '--timeout soon: expected a time' flush --timeout soon
+refuse 2 'media: expected a path that begins with' flush media
+refuse 2 'one path at most, not also /b' flush /a /b
+refuse 3 "no gateway is running with the state directory $work/none" status --state-dir "$work/none"
+refuse 3 "no gateway is running with the state directory $work" flush --wait --state-dir "$work"
 refuse 2 'two exports are called /data' serve "file://$data" file:///elsewhere/data
 
 echo "== directories"
@@ -123,11 +133,18 @@ mkdir "$work/damaged"
 head -c 100000 /dev/urandom >"$work/damaged/pailfs.db"
 refuse 1 "$work/damaged" serve --state-dir "$work/damaged" "${common[@]}" "file://$data"
 
+mkdir -p "$work/taken/control"
+refuse 1 "$work/taken/control: something that is no socket" serve --state-dir "$work/taken" "${common[@]}" "file://$data"
+
 echo "== in use"
 if start "$work/log" serve --state-dir "$state" "${common[@]}" "file://$data"; then
     running=$started
     refuse 1 "$state.*(in use|another)" serve --state-dir "$state" --nfs-port 42050 --portmap off "file://$data"
     refuse 1 "$port" serve --state-dir "$work/state2" "${common[@]}" "file://$data"
+    "$pailfs" status --state-dir "$state" | grep -q '^Everything is in the bucket.$' || fail "status"
+    "$pailfs" status --state-dir "$state" >/dev/full 2>"$work/err" && fail "status into a full device"
+    "$pailfs" flush --wait --state-dir "$state" /data >/dev/null || fail "flush"
+    refuse 2 '/nowhere is in no export: expected a path such as /data' flush --state-dir "$state" /nowhere
     stop "$running"
     status=$?
     cp "$work/log" "$work/err"
