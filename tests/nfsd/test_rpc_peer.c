@@ -14,11 +14,11 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "nfs3.h"
 #include "nfsd/payload.h"
 #include "nfsd/rpc.h"
+#include "tests/await.h"
 
 enum { WAIT_MS = 10000 };
 
@@ -469,11 +469,44 @@ bool peer_silent(int fd, int ms)
 
 void peer_await(atomic_uint *value, uint32_t want)
 {
-    int64_t deadline = clock_mono_ns() + WAIT_MS * CLOCK_MS;
+    AWAIT(atomic_load(value) == want);
+}
 
-    while (atomic_load(value) != want) {
-        if (clock_mono_ns() > deadline)
-            fail_msg("waited for %u, is %u", want, atomic_load(value));
-        usleep(500);
-    }
+void peer_send_hold(int fd, uint32_t xid, uint64_t seq)
+{
+    struct peer_msg msg = {0};
+
+    peer_put_call(&msg, xid, PEER_HOLD);
+    peer_put_u64(&msg, seq);
+    peer_send(fd, &msg);
+    peer_msg_free(&msg);
+}
+
+uint32_t peer_recv_xid(int fd)
+{
+    struct peer_reply reply;
+    uint32_t xid;
+
+    assert_true(peer_recv(fd, &reply));
+    xid = peer_success(&reply);
+    peer_reply_free(&reply);
+    return xid;
+}
+
+struct nfsd_usage peer_usage(struct peer_server *server)
+{
+    struct nfsd_usage usage;
+
+    nfsd_get_usage(server->nfsd, &usage);
+    return usage;
+}
+
+void peer_ask_bytes(int fd, uint32_t xid, uint32_t n)
+{
+    struct peer_msg msg = {0};
+
+    peer_put_call(&msg, xid, PEER_BYTES);
+    peer_put_u32(&msg, n);
+    peer_send(fd, &msg);
+    peer_msg_free(&msg);
 }

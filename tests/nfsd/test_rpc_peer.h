@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "nfsd/server.h"
+#include "tests/await.h"
 
 enum {
     PEER_PROG = 0x20000099,
@@ -92,3 +93,16 @@ void peer_check_alive(int fd, uint32_t xid);
 bool peer_silent(int fd, int ms);
 /* Waits (at most ten seconds) until *value is want. */
 void peer_await(atomic_uint *value, uint32_t want);
+/* PEER_HOLD and PEER_BYTES, sent and not waited for. */
+void peer_send_hold(int fd, uint32_t xid, uint64_t seq);
+void peer_ask_bytes(int fd, uint32_t xid, uint32_t n);
+/* The xid of the next reply, which must be a SUCCESS. */
+uint32_t peer_recv_xid(int fd);
+
+struct nfsd_usage peer_usage(struct peer_server *server);
+/* Waits for an expression about the usage, which it calls u. */
+#define PEER_AWAIT_USAGE(server, expr)           \
+    do {                                         \
+        struct nfsd_usage u;                     \
+        AWAIT((u = peer_usage(server), (expr))); \
+    } while (0)
