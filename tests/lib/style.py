@@ -6,7 +6,7 @@ import sys
 
 FUNCTION_MAX = 70
 FILE_MAX = 700
-TEST_FILE_MAX = 800
+TEST_FILE_MAX = 700
 CLANG_FORMAT = 14
 ROOMS = ("base", "cloud", "cmd", "db", "fs", "fuse", "nfsd", "rpcgen", "tests")
 BANNED = {
