@@ -198,6 +198,15 @@ static bool parts_send(struct parts *s, struct parts_slot *slot, uint64_t off)
     return false;
 }
 
+/* The store may copy so much for the next part. The last one may be short, the source not. */
+static bool parts_can_copy(const struct parts *s, uint64_t len)
+{
+    const struct store_caps *caps = &s->p->vol->caps;
+
+    return caps->part_copy &&
+           (len >= caps->part_min || (s->next == s->total && s->p->base_size > caps->part_min));
+}
+
 /* Starts the next part, or passes over it. False if nothing can be started now. */
 static bool parts_start(struct parts *s)
 {
@@ -216,7 +225,7 @@ static bool parts_start(struct parts *s)
             s->err = -ECANCELED;
         return !s->err;
     }
-    if (p->vol->caps.part_copy && len >= p->vol->caps.part_min && place_untouched(p, off, len)) {
+    if (parts_can_copy(s, len) && place_untouched(p, off, len)) {
         slot->part.copied = true;
         slot->r.op = STORE_MPU_COPY;
         slot->r.src_key = p->base_key;
