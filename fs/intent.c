@@ -22,11 +22,11 @@
 enum {
     INTENT_LOOK_MAX = 16, /* deletions at once that are looked at before, if the store cannot */
     INTENT_DELAY_MS = 50,
-    INTENT_DURABLE_MS = 10,  /* looks again whether the row is */
-    INTENT_QUIET_MS = 300,   /* since another one became ready: gathers what one rm -rf removes */
-    INTENT_GATHER_MS = 5000, /* but not longer than this */
-    INTENT_MARKER_MS = 200,  /* a directory's marker looks again at what is below it */
-    INTENT_LOOKS_MAX = 1000, /* at one go, with the lock held */
+    INTENT_DURABLE_MS = 10,   /* looks again whether the row is */
+    INTENT_QUIET_MS = 300,    /* since another one became ready: gathers what one rm -rf removes */
+    INTENT_GATHER_MS = 30000, /* but not longer than this */
+    INTENT_MARKER_MS = 200,   /* a directory's marker looks again at what is below it */
+    INTENT_LOOKS_MAX = 1000,  /* at one go, with the lock held */
     INTENT_RETRY_MAX_S = 60,
     INTENT_DEADLINE_S = 60,
     INTENT_POLL_MS = 100,
