@@ -363,7 +363,7 @@ void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct plac
         /* Only attributes were changed, of an object that is not there any more. */
         ino->flags &= ~(uint32_t)INODE_META_DIRTY;
         ino->checked_ns = 0;
-        flight_forget(ino);
+        flight_forget(vol, ino);
         change_row(c, ino);
         return;
     }
@@ -376,7 +376,7 @@ void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct plac
         ino->due_ns += CLOCK_S;
         return;
     }
-    flight_forget(ino);      /* what is there is not that, */
+    flight_forget(vol, ino); /* what is there is not that, */
     ino->old_flight = false; /* and what comes late finds another object than it wants */
     change_row(c, ino);
     if (conflict_left(vol, ino, p, c))

@@ -69,12 +69,18 @@ void displaced_remove(struct fs_volume *vol, struct inode *ino)
 
 void flight_add(struct fs_volume *vol, struct inode *ino)
 {
+    if (ino->flight_listed)
+        return;
+    ino->flight_listed = true;
     HASH_ADD_KEYPTR(hh_flight, vol->flights, ino->flight_key, strlen(ino->flight_key), ino);
     key_tree_add(&vol->flight_keys, &ino->flight_node, ino->flight_key);
 }
 
 void flight_remove(struct fs_volume *vol, struct inode *ino)
 {
+    if (!ino->flight_listed)
+        return;
+    ino->flight_listed = false;
     HASH_DELETE(hh_flight, vol->flights, ino);
     key_tree_del(&vol->flight_keys, &ino->flight_node);
     wait_wake(vol, ino->flight_key, 0);
@@ -123,6 +129,13 @@ bool dirty_local(const struct inode *ino)
     return dirty_silly(ino) || !ino->target_key;
 }
 
+/* An earlier upload of it was cut off, others may wait for its key: it is looked for first,
+ * whatever stands in the way of the next upload. */
+static bool dirty_unsettled(const struct inode *ino)
+{
+    return ino->flight_listed && !ino->flight_live;
+}
+
 /* A drain put ino on its way, and does not have to wait for it any more. */
 static void dirty_moving_end(struct fs_volume *vol, struct inode *ino)
 {
@@ -143,7 +156,7 @@ void dirty_moving(struct fs_volume *vol, struct inode *ino)
 /* Into the queue, if it may be uploaded at all. */
 static void dirty_queue(struct fs_volume *vol, struct inode *ino)
 {
-    if (dirty_local(ino) && !(ino->flags & INODE_DETACH))
+    if (dirty_local(ino) && !(ino->flags & INODE_DETACH) && !dirty_unsettled(ino))
         return;
     wait_queue_put(&vol->uploads, &ino->wait, ino->due_ns);
     upload_due(vol->fs, ino->due_ns);
@@ -316,7 +329,7 @@ struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_n
             return NULL;
         }
         wait_queue_take(&vol->uploads, w);
-        if (ino->flags & INODE_DETACH)
+        if ((ino->flags & INODE_DETACH) || dirty_unsettled(ino))
             return ino;
         enum wait_for what = dirty_blocked(vol, ino, key);
         if (what == WAIT_NOTHING)

@@ -13,8 +13,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-void flight_forget(struct inode *ino)
+void flight_forget(struct fs_volume *vol, struct inode *ino)
 {
+    flight_remove(vol, ino);
     free(ino->flight_key);
     ino->flight_key = NULL;
     ino->flight_size = 0;
@@ -52,7 +53,7 @@ int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino
     if (ino->flight_key && strcmp(ino->flight_key, target) == 0 && ino->flight_size == size &&
         ino->flight_mtime_ns == mtime_ns)
         return 0;
-    flight_forget(ino);
+    flight_forget(vol, ino);
     ino->flight_key = mem_strdup(target);
     ino->flight_size = size;
     ino->flight_mtime_ns = mtime_ns;
@@ -125,7 +126,7 @@ void flight_take_old(struct fs_volume *vol, struct inode *ino, const char *etag,
     log_event(LOG_INFO, "flight_late", "ino=%lu key=%s", (unsigned long)ino->id,
               LOG_Q(ino->flight_key));
     flight_rebase(vol, ino, etag, c);
-    flight_forget(ino);
+    flight_forget(vol, ino);
     change_row(c, ino);
 }
 
@@ -169,7 +170,7 @@ int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
                 flight_rebase(vol, ino, r.object.etag, &c);
             else
                 flight_keep_old(ino);
-            flight_forget(ino);
+            flight_forget(vol, ino);
             change_row(&c, ino);
             change_end(&c, NULL);
         }

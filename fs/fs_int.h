@@ -181,6 +181,7 @@ struct inode {
     int64_t flight_mtime_ns;
     uint64_t flight_len;   /* bytes of it that still count: truncation lowers it */
     bool flight_live;      /* announced by an upload of this run that has not ended */
+    bool flight_listed;    /* on volume->flights */
     uint64_t meta_version; /* counts changes of attributes that go into metadata */
     struct mpu *mpu;       /* begun in the store; the uploader's while UPLOADING */
     bool old_flight;       /* one before it may still be on the wire: as flight_... */
@@ -567,6 +568,8 @@ struct inode *dirty_pick(struct fs_volume *vol, int64_t now, int64_t *ret_next_n
 void displaced_add(struct fs_volume *vol, struct inode *ino); /* has base_key */
 void displaced_remove(struct fs_volume *vol, struct inode *ino);
 struct inode *displaced_find(struct fs_volume *vol, const char *key);
+/* The key that ino's upload writes, or wrote when a crash or an error cut it off and nobody knows
+ * what became of it, is nobody else's: no other upload, no deletion. Twice is once. */
 void flight_add(struct fs_volume *vol, struct inode *ino); /* has flight_key */
 void flight_remove(struct fs_volume *vol, struct inode *ino);
 struct inode *flight_find(struct fs_volume *vol, const char *key);
@@ -612,7 +615,7 @@ int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino
 /* There is a record of an upload that did not end: finds out whether its object is in the store,
  * and if so makes it the base. -ERESTART; or an error of the store. */
 int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
-void flight_forget(struct inode *ino);
+void flight_forget(struct fs_volume *vol, struct inode *ino);
 /* True if the object looks like what ino's record says. */
 bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime_ns);
 

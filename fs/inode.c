@@ -328,6 +328,8 @@ void inode_set_gone(struct fs_volume *vol, struct change *c, struct inode *ino)
         change_grave(c, extent_map_bury(ino->extents));
     ino->extents = NULL;
     inode_set_base(vol, ino, NULL, NULL, 0);
+    if (!(ino->flags & INODE_UPLOADING))
+        flight_remove(vol, ino); /* a deletion has taken it over */
     ino->flags = (ino->flags & ~(uint32_t)INODE_TO_STORE) | INODE_GONE;
     dirty_update(vol, ino, 0);
     change_row(c, ino);
@@ -341,6 +343,7 @@ static void inode_free(struct fs_volume *vol, struct inode *ino)
         redirect_remove(vol, ino, ino->redirects[0].epoch);
     inode_set_name(vol, ino, 0, NULL, 0);
     inode_set_base(vol, ino, NULL, NULL, 0);
+    flight_remove(vol, ino);
     if (ino->in_lru)
         TAILQ_REMOVE(&vol->lru, ino, lru);
     HASH_DELETE(hh_id, vol->by_id, ino);

@@ -171,7 +171,7 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
     ino->tries = 0;
     commit_clear_late(ino);
     place_note_error(ino, 0, "");
-    flight_forget(ino);
+    flight_forget(vol, ino);
     ino->old_flight = false; /* what comes late now finds another object than it wants */
     if (p->mpu_over)
         mpu_finish(c, ino);
@@ -232,6 +232,8 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
         place_failed(vol, ino, p, err);
     }
     change_end(&c, NULL);
+    if (ino->flight_key && !(ino->flags & INODE_GONE))
+        flight_add(vol, ino); /* it may have got through all the same */
     if (!(ino->flags & INODE_GONE) && !err)
         dirty_update(vol, ino, vol->fs->config.quiet_ns);
     else if (!(ino->flags & INODE_GONE)) {
@@ -292,11 +294,13 @@ void place_run(struct fs_volume *vol, struct inode *ino)
 
     if (err) {
         vol_lock(vol);
+        bool announced = ino->flight_live;
         ino->flags &= ~(uint32_t)INODE_UPLOADING;
         ino->flight_live = false;
         mpu_drop_gone(vol, ino);
         if (err == -EBUSY) {
-            flight_forget(ino); /* nothing was sent */
+            if (announced)
+                flight_forget(vol, ino); /* nothing was sent */
             if (!(ino->flags & INODE_GONE))
                 dirty_update(vol, ino, PLACE_AGAIN_MS * CLOCK_MS);
         } else {

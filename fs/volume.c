@@ -93,9 +93,12 @@ static int volume_path_try(struct fs_volume *vol, struct fs_req *req, void *args
 static int volume_dirty_try(struct fs_volume *vol, struct fs_req *req, void *args)
 {
     int err = volume_path_try(vol, req, args);
+    struct inode *ino = err ? NULL : inode_find(vol, *(const uint64_t *)args);
 
-    if (!err)
-        dirty_update(vol, inode_find(vol, *(const uint64_t *)args), vol->fs->config.quiet_ns);
+    if (ino && ino->flight_key)
+        flight_add(vol, ino);
+    if (ino)
+        dirty_update(vol, ino, ino->flight_key ? 0 : vol->fs->config.quiet_ns);
     return err;
 }
 
