@@ -1,7 +1,10 @@
 /*
  * The duplicate request cache; see drc.h. One lock, held for a few instructions; it is a leaf but
- * for the rebind hook, which may take no lock. Invariant: an entry is in the hash from drc_begin
- * on; it is on the list `done` exactly when it has a reply; bytes is the sum over that list.
+ * for the rebind hook, which may take no lock.
+ *
+ * Invariant: an entry is in the hash from drc_begin on. Exactly when it has a reply it is on one
+ * list: its client's, if it is among the newest of that client, otherwise `spare`. A client is
+ * there as long as its list is not empty. bytes is the sum over all of that.
  */
 #include "nfsd/drc.h"
 
@@ -16,7 +19,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
-enum { DRC_BUCKETS_MIN = 1024, DRC_ENTRY_TYPICAL = 512 };
+enum { DRC_BUCKETS_MIN = 1024, DRC_ENTRY_TYPICAL = 512, DRC_CLIENT_BUCKETS = 256 };
 
 struct drc_reply {
     atomic_uint refs;
@@ -24,12 +27,23 @@ struct drc_reply {
     uint8_t data[];
 };
 
+TAILQ_HEAD(drc_entries, drc_entry);
+
+struct drc_client {
+    uint8_t addr[sizeof(((struct drc_key *)0)->addr)];
+    struct drc_client *next;      /* in the bucket */
+    TAILQ_ENTRY(drc_client) link; /* by the time of its last reply */
+    struct drc_entries newest;    /* at most DRC_CLIENT_KEEP, oldest first */
+    uint32_t count;
+};
+
 struct drc_entry {
     struct drc_key key;
     struct drc_entry *next; /* in the bucket */
     TAILQ_ENTRY(drc_entry) link;
-    void *owner;             /* busy */
-    struct drc_reply *reply; /* done */
+    void *owner;               /* busy */
+    struct drc_reply *reply;   /* done */
+    struct drc_client *client; /* whose list it is on, or NULL: spare */
 };
 
 struct drc_bucket {
@@ -42,7 +56,9 @@ struct drc {
     size_t mask;
     pthread_mutex_t lock;
     struct drc_bucket *buckets;
-    TAILQ_HEAD(, drc_entry) done; /* oldest first */
+    struct drc_client *client_buckets[DRC_CLIENT_BUCKETS];
+    TAILQ_HEAD(, drc_client) clients; /* the longest quiet first */
+    struct drc_entries spare;         /* oldest first */
     uint64_t entries, bytes;
 };
 
@@ -84,7 +100,8 @@ struct drc *drc_new(uint64_t bytes_max, drc_rebind_fn *rebind)
     drc->buckets = mem_array(buckets, sizeof(*drc->buckets));
     drc->bytes_max = bytes_max;
     drc->rebind = rebind;
-    TAILQ_INIT(&drc->done);
+    TAILQ_INIT(&drc->clients);
+    TAILQ_INIT(&drc->spare);
     pthread_mutex_init(&drc->lock, NULL);
     return drc;
 }
@@ -106,6 +123,10 @@ void drc_free(struct drc *drc)
             drc->buckets[i].first = entry->next;
             entry_free(entry);
         }
+    for (struct drc_client *client; (client = TAILQ_FIRST(&drc->clients));) {
+        TAILQ_REMOVE(&drc->clients, client, link);
+        free(client);
+    }
     pthread_mutex_destroy(&drc->lock);
     free(drc->buckets);
     free(drc);
@@ -147,21 +168,90 @@ static void unhash(struct drc *drc, struct drc_entry *entry)
     drc->entries--;
 }
 
+/* --- which replies stay --- */
+
+static struct drc_client **client_bucket(struct drc *drc, const uint8_t *addr)
+{
+    return &drc->client_buckets[XXH3_64bits(addr, sizeof(((struct drc_client *)0)->addr)) %
+                                DRC_CLIENT_BUCKETS];
+}
+
+/* Now the last one that was heard of. */
+static struct drc_client *client_heard(struct drc *drc, const uint8_t *addr)
+{
+    struct drc_client **bucket = client_bucket(drc, addr), *client = *bucket;
+
+    while (client && memcmp(client->addr, addr, sizeof(client->addr)) != 0)
+        client = client->next;
+    if (client) {
+        TAILQ_REMOVE(&drc->clients, client, link);
+    } else {
+        client = mem_zalloc(sizeof(*client));
+        memcpy(client->addr, addr, sizeof(client->addr));
+        TAILQ_INIT(&client->newest);
+        client->next = *bucket;
+        *bucket = client;
+        drc->bytes += sizeof(*client);
+    }
+    TAILQ_INSERT_TAIL(&drc->clients, client, link);
+    return client;
+}
+
+static void client_forget(struct drc *drc, struct drc_client *client)
+{
+    struct drc_client **at = client_bucket(drc, client->addr);
+
+    while (*at != client)
+        at = &(*at)->next;
+    *at = client->next;
+    TAILQ_REMOVE(&drc->clients, client, link);
+    drc->bytes -= sizeof(*client);
+    free(client);
+}
+
+static void leave_client(struct drc *drc, struct drc_entry *entry)
+{
+    struct drc_client *client = entry->client;
+
+    TAILQ_REMOVE(&client->newest, entry, link);
+    entry->client = NULL;
+    if (--client->count == 0)
+        client_forget(drc, client);
+}
+
+static void drop_one(struct drc *drc)
+{
+    struct drc_entry *entry = TAILQ_FIRST(&drc->spare);
+
+    if (entry) {
+        TAILQ_REMOVE(&drc->spare, entry, link);
+    } else {
+        entry = TAILQ_FIRST(&TAILQ_FIRST(&drc->clients)->newest);
+        leave_client(drc, entry);
+    }
+    drc->bytes -= entry_bytes(entry);
+    unhash(drc, entry);
+    entry_free(entry);
+}
+
 static void set_done(struct drc *drc, struct drc_entry *entry, const void *reply, size_t len)
 {
+    struct drc_client *client = client_heard(drc, entry->key.addr);
+
     assert(!entry->reply);
     entry->owner = NULL;
     entry->reply = reply_new(reply, len);
+    entry->client = client;
     drc->bytes += entry_bytes(entry);
-    TAILQ_INSERT_TAIL(&drc->done, entry, link);
-    while (drc->bytes > drc->bytes_max) {
-        struct drc_entry *oldest = TAILQ_FIRST(&drc->done);
+    TAILQ_INSERT_TAIL(&client->newest, entry, link);
+    if (++client->count > DRC_CLIENT_KEEP) {
+        struct drc_entry *oldest = TAILQ_FIRST(&client->newest);
 
-        TAILQ_REMOVE(&drc->done, oldest, link);
-        drc->bytes -= entry_bytes(oldest);
-        unhash(drc, oldest);
-        entry_free(oldest);
+        leave_client(drc, oldest);
+        TAILQ_INSERT_TAIL(&drc->spare, oldest, link);
     }
+    while (drc->bytes > drc->bytes_max)
+        drop_one(drc);
 }
 
 enum drc_state drc_begin(struct drc *drc, const struct drc_key *key, void *owner,

@@ -3,8 +3,11 @@
  * request is known by who sent it (address without port: a client that reconnects has a new one),
  * its xid, its procedure, and a checksum of its arguments.
  *
- * States of an entry: busy (its owner is under way), done (with the reply). Done entries are
- * dropped oldest first beyond a budget of bytes; busy ones stay, bounded by the limit on calls.
+ * States of an entry: busy (its owner is under way), done (with the reply). Busy entries stay,
+ * bounded by the limit on calls. Done ones have a budget of bytes. A client that was cut off comes
+ * back for its last few answers, perhaps long after, while others went on: so the newest
+ * DRC_CLIENT_KEEP of each client are dropped only after everybody's older ones, and then those of
+ * the client that has been quiet longest.
  */
 #pragma once
 
@@ -14,6 +17,8 @@
 
 struct drc;
 struct drc_entry;
+
+enum { DRC_CLIENT_KEEP = 256 };
 
 /* Kept in the database as it is: host byte order, no padding. */
 struct drc_key {

@@ -103,7 +103,8 @@ bool rpc_encode_reply(struct rpc_call *pub, xdrproc_t filter, void *result, cons
     uint32_t at = CALL_RESULT_AT - (pub->udp ? RECORD_MARK_SIZE : 0);
 
     call->encoded = false;
-    if (!call_encode(call, filter, result) || call->split_count)
+    if (!call_encode(call, filter, result) || call->split_count ||
+        call->out_len - at > RPC_KEPT_MAX)
         return false;
     call->encoded = true;
     *ret_reply = call->out + at;

@@ -51,6 +51,8 @@ enum {
     RPC_REFS_MAX = 32,        /* rpc_payload_add calls per reply */
     RPC_UDP_REPLY_MAX = 8192, /* bytes of a datagram that we send; larger: SYSTEM_ERR */
     RPC_ALLOC_MAX = 4 << 20,  /* bytes that one call may take with rpc_alloc */
+    RPC_KEPT_MAX = 512,       /* bytes of a reply that rpc_encode_reply gives out to be kept: with
+                                 the number of replies this limits what the database holds */
 };
 
 /* One request on its way through the server. These fields are for procedures to read. */

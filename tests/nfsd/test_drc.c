@@ -126,6 +126,101 @@ static void test_budget(void **state)
     drc_free(drc);
 }
 
+static enum drc_state ask(struct drc *drc, uint8_t client, uint32_t xid)
+{
+    struct drc_key key = key_of(xid);
+    struct drc_entry *entry;
+    struct drc_reply *reply;
+    int owner;
+
+    key.addr[15] = client;
+    enum drc_state got = drc_begin(drc, &key, &owner, &entry, &reply);
+    if (got == DRC_NEW)
+        drc_cancel(drc, entry);
+    else
+        drc_reply_unref(reply);
+    return got;
+}
+
+static void answer(struct drc *drc, uint8_t client, uint32_t xid)
+{
+    struct drc_key key = key_of(xid);
+    struct drc_entry *entry;
+    struct drc_reply *reply;
+    char bytes[200] = {0};
+    int owner;
+
+    key.addr[15] = client;
+    assert_int_equal(drc_begin(drc, &key, &owner, &entry, &reply), DRC_NEW);
+    drc_done(drc, entry, bytes, sizeof(bytes));
+}
+
+/* However much one client asks, the others' newest replies stay. */
+static void test_flood(void **state)
+{
+    enum { FEW = 10, MANY = 20000 };
+    struct drc *drc = drc_new(256 << 10, rebind);
+    struct drc_usage usage;
+
+    (void)state;
+    for (uint32_t xid = 0; xid < DRC_CLIENT_KEEP + FEW; xid++)
+        answer(drc, 1, xid);
+    for (uint32_t xid = 0; xid < FEW; xid++)
+        answer(drc, 2, xid);
+    for (uint32_t xid = 0; xid < MANY; xid++)
+        answer(drc, 3, xid);
+    for (uint32_t xid = 0; xid < FEW; xid++) {
+        assert_int_equal(ask(drc, 1, xid), DRC_NEW); /* its older ones went */
+        assert_int_equal(ask(drc, 1, DRC_CLIENT_KEEP + xid), DRC_DONE);
+        assert_int_equal(ask(drc, 2, xid), DRC_DONE);
+        assert_int_equal(ask(drc, 3, xid), DRC_NEW);
+        assert_int_equal(ask(drc, 3, MANY - 1 - xid), DRC_DONE);
+    }
+    drc_get_usage(drc, &usage);
+    assert_true(usage.bytes <= 256 << 10);
+    assert_true(usage.bytes > 200 << 10);
+    drc_free(drc);
+}
+
+/* When even the newest of all are too many, those go first whose client was heard of least lately.
+ */
+static void test_many_clients(void **state)
+{
+    enum { EACH = 20 };
+    struct drc *drc = drc_new(256 << 10, rebind);
+    struct drc_usage usage;
+
+    (void)state;
+    for (int client = 0; client < 256; client++) {
+        for (uint32_t xid = 0; xid < EACH; xid++)
+            answer(drc, (uint8_t)client, xid);
+        answer(drc, 0, 1000 + (uint32_t)client); /* heard of again and again */
+    }
+    for (uint32_t xid = 0; xid < EACH; xid++) {
+        assert_int_equal(ask(drc, 0, 1255 - xid), DRC_DONE);
+        assert_int_equal(ask(drc, 1, xid), DRC_NEW);
+        assert_int_equal(ask(drc, 255, xid), DRC_DONE);
+    }
+    drc_get_usage(drc, &usage);
+    assert_true(usage.bytes <= 256 << 10);
+    drc_free(drc);
+}
+
+/* A reply beyond the whole budget is not kept, and nothing is left of it. */
+static void test_larger_than_all(void **state)
+{
+    struct drc *drc = drc_new(100, rebind);
+    struct drc_usage usage;
+
+    (void)state;
+    answer(drc, 1, 1);
+    assert_int_equal(ask(drc, 1, 1), DRC_NEW);
+    drc_get_usage(drc, &usage);
+    assert_int_equal(usage.entries, 0);
+    assert_int_equal(usage.bytes, 0);
+    drc_free(drc);
+}
+
 static void test_load(void **state)
 {
     struct drc *drc = drc_new(1 << 20, rebind);
@@ -147,9 +242,10 @@ static void test_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states), cmocka_unit_test(test_other_requests),
-        cmocka_unit_test(test_cancel), cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_states),       cmocka_unit_test(test_other_requests),
+        cmocka_unit_test(test_cancel),       cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_load),         cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_many_clients), cmocka_unit_test(test_larger_than_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
