@@ -148,6 +148,8 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
         if (here) {
             ino->flags |= INODE_MARKER;
             ino->flags &= ~(uint32_t)INODE_DIRTY;
+        } else {
+            ino->flags |= INODE_DIRTY; /* moved meanwhile: where it is now it has no such marker */
         }
         ino->base_epoch = vol->epoch;
     } else {
