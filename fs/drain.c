@@ -246,6 +246,10 @@ static int drain_walk(struct drain *d, uint64_t id)
 {
     int err = 0;
 
+    /* The directory itself too: its marker may lie in the place that is drained, found through a
+     * redirect of a directory above. */
+    struct fs_req first = op_internal(clock_mono_ns() + DRAIN_STEP_S * CLOCK_S);
+    err = op_run(d->vol, &first, drain_move_try, &id);
     d->depth = 0;
     drain_push(d, id);
     while (d->depth > 0 && !err) {
