@@ -87,7 +87,7 @@ static void flush_file(struct fs_volume *vol, struct inode *ino, void *ctx)
     if (ino->last_err) {
         f->failing++;
         if (f->failed.count < FS_STATUS_FILES_MAX)
-            status_file(vol, ino, &f->failed.file[f->failed.count++]);
+            status_file(vol, ino, walk->now, &f->failed.file[f->failed.count++]);
     }
     if (ino->due_ns > walk->now && (!walk->again || ino->tries == 0)) {
         dirty_due_at(vol, ino, walk->now);

@@ -95,13 +95,20 @@ char *status_path(struct fs_volume *vol, const struct inode *ino)
     return path;
 }
 
-void status_file(struct fs_volume *vol, const struct inode *ino, struct fs_status_file *ret)
+/* All ages of an answer are of one moment, its beginning. */
+static int64_t status_age(const struct inode *ino, int64_t now_ns)
+{
+    return now_ns > ino->dirty_since_ns ? now_ns - ino->dirty_since_ns : 0;
+}
+
+void status_file(struct fs_volume *vol, const struct inode *ino, int64_t now_ns,
+                 struct fs_status_file *ret)
 {
     *ret = (struct fs_status_file){
         .path = status_path(vol, ino),
         .size = ino->type == FS_DIR ? 0 : ino->size,
         .staged = ino->extents ? extent_map_bytes(ino->extents) : 0,
-        .age_ns = clock_mono_ns() - ino->dirty_since_ns,
+        .age_ns = status_age(ino, now_ns),
         .uploading = ino->flags & INODE_UPLOADING,
         .upload_total = ino->upload_total,
         .upload_done = ino->upload_done,
@@ -127,10 +134,10 @@ static void status_files_clear(struct fs_status_files *files)
 }
 
 /* Keeps the oldest, oldest first. */
-static void status_keep_oldest(struct fs_volume *vol, const struct inode *ino,
+static void status_keep_oldest(struct fs_volume *vol, const struct inode *ino, int64_t now_ns,
                                struct fs_status_files *files)
 {
-    int64_t age_ns = clock_mono_ns() - ino->dirty_since_ns;
+    int64_t age_ns = status_age(ino, now_ns);
     size_t at = files->count;
 
     while (at > 0 && files->file[at - 1].age_ns < age_ns)
@@ -140,21 +147,22 @@ static void status_keep_oldest(struct fs_volume *vol, const struct inode *ino,
     if (files->count == FS_STATUS_FILES_MAX)
         status_file_clear(&files->file[--files->count]);
     memmove(&files->file[at + 1], &files->file[at], (files->count - at) * sizeof(files->file[0]));
-    status_file(vol, ino, &files->file[at]);
+    status_file(vol, ino, now_ns, &files->file[at]);
     files->count++;
 }
 
-static void status_keep_first(struct fs_volume *vol, const struct inode *ino,
+static void status_keep_first(struct fs_volume *vol, const struct inode *ino, int64_t now_ns,
                               struct fs_status_files *files)
 {
     if (files->count < FS_STATUS_FILES_MAX)
-        status_file(vol, ino, &files->file[files->count++]);
+        status_file(vol, ino, now_ns, &files->file[files->count++]);
 }
 
 /* --- the whole --- */
 
 struct status_walk {
     struct fs_status *ret;
+    int64_t now_ns;
     uint64_t local_deletes; /* of the bases of ".nfs*" files: when the client lets go of them */
 };
 
@@ -171,14 +179,14 @@ static void status_count(struct fs_volume *vol, struct inode *ino, void *ctx)
     }
     s->files++;
     s->bytes += ino->extents ? extent_map_bytes(ino->extents) : 0;
-    status_keep_oldest(vol, ino, &s->oldest);
+    status_keep_oldest(vol, ino, walk->now_ns, &s->oldest);
     if (ino->flags & INODE_UPLOADING) {
         s->uploading++;
-        status_keep_first(vol, ino, &s->running);
+        status_keep_first(vol, ino, walk->now_ns, &s->running);
     }
     if (ino->last_err) {
         s->failing++;
-        status_keep_first(vol, ino, &s->failed);
+        status_keep_first(vol, ino, walk->now_ns, &s->failed);
     }
 }
 
@@ -217,7 +225,7 @@ uint64_t status_store(struct fs_volume *vol, int64_t *ret_failing_ns, char **ret
 
 void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
 {
-    struct status_walk walk = {.ret = ret};
+    struct status_walk walk = {.ret = ret, .now_ns = clock_mono_ns()};
 
     *ret = (struct fs_status){.url = vol->url, .read_only = vol->read_only};
     /* In the order in which work goes on: a drain leaves files, an upload deletes. What moves on

@@ -36,7 +36,8 @@ void status_conflict(struct fs_volume *vol, const char *what, const char *path,
 void status_log_clear(struct status_log *log);
 /* The path from the volume's root, in memory as far as it is there. */
 char *status_path(struct fs_volume *vol, const struct inode *ino);
-void status_file(struct fs_volume *vol, const struct inode *ino, struct fs_status_file *ret);
+void status_file(struct fs_volume *vol, const struct inode *ino, int64_t now_ns,
+                 struct fs_status_file *ret);
 void status_file_clear(struct fs_status_file *file);
 /* How the store is doing, by single requests: how many failed, since when all do (0: they do not),
  * what the last one said (or NULL; to free). Without the lock. */

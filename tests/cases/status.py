@@ -91,7 +91,7 @@ def moves(gate, store, faults):
     for i in range(40):
         gate.write(f"m/a/f{i}", b"%d" % i)
     gate.flush("/m")
-    faults.set("store.copy stall\nstore.delete stall")
+    faults.set("store.copy stall\nstore.delete stall\nstore.list key=m/a/ stall")  # the look into the old place
     gate.rename("m/a", "m/b")
     gate.remove("m/b/f0")
     status = kit.wait_for(lambda: (lambda s: s if s["moves"] and s["deletes"] else None)(gate.status()["export"]), "the rename is told")
