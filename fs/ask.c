@@ -265,7 +265,7 @@ int ask_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const
 
     if (req->flags & FS_NOWAIT)
         return -EAGAIN;
-    if (clock_mono_ns() >= req->deadline_ns)
+    if (clock_mono_ns() >= req->deadline_ns || pressure_db(vol->fs)) /* new names need rows */
         return -EAGAIN;
     err = ask_prepare(vol, dir, name, known, &asks, &count);
     if (err)

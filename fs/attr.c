@@ -122,8 +122,9 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     inode_attr(ino, vol, &a->wcc->after);
     a->wcc->after_valid = true;
-    if (vol->read_only || (req->flags & FS_READ_ONLY))
-        return -EROFS;
+    err = pressure_change(vol, req);
+    if (err)
+        return err;
     if (a->guard_ctime_ns && *a->guard_ctime_ns != ino->ctime_ns)
         return -EBADE;
     err = setattr_check(ino, &req->cred, set);

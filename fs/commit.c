@@ -130,6 +130,12 @@ static int commit_sync(struct fs_volume *vol, struct fs_req *req, struct inode *
     return err;
 }
 
+/* There is something to tell the database. */
+static bool commit_waits(const struct inode *ino)
+{
+    return ino->disk_size != ino->size || (ino->extents && extent_map_unflushed(ino->extents));
+}
+
 int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, uint64_t *ret_seq)
 {
     bool unflushed = ino->extents && extent_map_unflushed(ino->extents);
@@ -137,7 +143,7 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
 
     if (unflushed && ino->synced_mark < ino->stage_mark)
         return commit_sync(vol, req, ino);
-    if (unflushed || ino->disk_size != ino->size) {
+    if (commit_waits(ino)) {
         change_begin(&c, vol);
         commit_flush(&c, ino);
         change_end(&c, NULL);
@@ -169,7 +175,9 @@ static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
     a->wcc->after_valid = true;
     if (ino->type != FS_REG)
         return -EINVAL;
-    err = commit_inode(vol, req, ino, &seq);
+    err = commit_waits(ino) ? pressure_db(vol->fs) : 0;
+    if (!err)
+        err = commit_inode(vol, req, ino, &seq);
     if (err != -ERESTART && err != -EAGAIN) {
         int late = commit_take_late(ino);
         err = err ? err : late;

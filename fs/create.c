@@ -109,8 +109,9 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
     if (err)
         return err;
     dir_wcc_after(vol, dir, a->dir_wcc);
-    if (vol->read_only || (req->flags & FS_READ_ONLY))
-        return -EROFS;
+    err = pressure_change(vol, req);
+    if (err)
+        return err;
     if (strcmp(a->name, ".") == 0 || strcmp(a->name, "..") == 0)
         return -EEXIST;
     err = name_check(a->name);

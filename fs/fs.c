@@ -106,6 +106,9 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
     fs->config = *config;
     fs->state_dir = mem_strdup(config->state_dir);
     fs->config.state_dir = fs->state_dir;
+    (void)pthread_mutex_init(&fs->room_lock, NULL);
+    thread_cond_init(&fs->room_cond);
+    fs->room_ns = clock_mono_ns() - 60 * CLOCK_S; /* nothing left it just now */
     (void)pthread_mutex_init(&fs->pool_lock, NULL);
     thread_cond_init(&fs->pool_cond);
     thread_cond_init(&fs->upload_cond);
@@ -289,6 +292,8 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
     stage_close(fs->stage);
     reader_free(fs->reader);
     redo_free(fs->redo);
+    (void)pthread_mutex_destroy(&fs->room_lock);
+    (void)pthread_cond_destroy(&fs->room_cond);
     (void)pthread_mutex_destroy(&fs->pool_lock);
     (void)pthread_cond_destroy(&fs->pool_cond);
     (void)pthread_cond_destroy(&fs->upload_cond);

@@ -329,6 +329,12 @@ struct fs {
     _Atomic(fs_durable_fn *) on_durable;
     void *on_durable_ctx; /* set before on_durable */
 
+    pthread_mutex_t room_lock; /* a leaf */
+    pthread_cond_t room_cond;  /* something left the stage */
+    uint32_t room_waiters;
+    uint64_t room_live; /* live bytes, at the last look */
+    int64_t room_ns;    /* when something last left */
+
     pthread_mutex_t pool_lock;
     pthread_cond_t pool_cond;
     pthread_cond_t upload_cond; /* idle uploaders; uploader_count has changed */
@@ -655,6 +661,21 @@ void commit_clear_late(struct inode *ino);
 void commit_lost(struct fs *fs);
 /* Handle on the base for reading, with a reference; path in memory. NULL: no base. */
 struct reader_file *read_file(struct fs_volume *vol, struct inode *ino);
+
+/* --- pressure.c: as the state directory fills up --- */
+
+/* May this request change anything now: 0, -EROFS, or what the database's disk says (-ENOSPC,
+ * -EAGAIN). Before an operation changes anything; lock held or not. */
+int pressure_change(struct fs_volume *vol, const struct fs_req *req);
+int pressure_db(struct fs *fs); /* the last part of it */
+/* Before bytes are staged: holds a write back as the stage fills. 0 or -EAGAIN. Without the lock.
+ */
+int pressure_slow(struct fs *fs, const struct fs_req *req);
+/* The stage had no room: -ERESTART after a wait, -EAGAIN, or -ENOSPC: nothing will make room.
+ * Without the lock. */
+int pressure_full(struct fs_volume *vol, const struct fs_req *req);
+bool pressure_high(struct fs *fs); /* nothing waits for its quiet time */
+void pressure_look(struct fs *fs); /* every now and then: tells those who wait for room */
 
 /* --- rescue.c --- */
 

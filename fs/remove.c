@@ -78,8 +78,9 @@ static int remove_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     inode_attr(dir, vol, &a->dir_wcc->after);
     a->dir_wcc->after_valid = true;
-    if (vol->read_only || (req->flags & FS_READ_ONLY))
-        return -EROFS;
+    err = pressure_change(vol, req);
+    if (err)
+        return err == -ENOSPC ? -EAGAIN : err; /* removing is what one does about that */
     err = remove_check(vol, req, a, dir, &ino);
     if (err)
         return err;

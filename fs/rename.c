@@ -192,8 +192,9 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     inode_attr(n.to_dir, vol, &a->to_wcc->after);
     a->to_wcc->after_valid = true;
-    if (vol->read_only || (req->flags & FS_READ_ONLY))
-        return -EROFS;
+    err = pressure_change(vol, req);
+    if (err)
+        return err;
     err = rename_names(vol, req, a, &n);
     if (err)
         return err;

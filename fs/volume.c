@@ -229,11 +229,10 @@ static void *volume_keep_main(void *arg)
         inode_evict(vol);
         vol_unlock(vol);
         grave_sweep(vol);
-        struct stage_usage usage;
-        stage_get_usage(vol->fs->stage, &usage);
+        pressure_look(vol->fs);
+        bool high = pressure_high(vol->fs);
         vol_lock(vol);
-        /* Above three quarters of the stage nothing waits for its quiet time. */
-        vol->flush_all = vol->draining_all || usage.live > usage.limit / 4 * 3;
+        vol->flush_all = vol->draining_all || high;
     }
     vol_unlock(vol);
     return NULL;

@@ -5,13 +5,11 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
-#include "base/thread.h"
 #include "fs/redo.h"
 
 enum {
     WRITE_INLINE_MAX = 64 << 10,         /* above this a copy goes to a worker thread */
     WRITE_UNSTABLE_DELAY_MS = 10 * 1000, /* upload what nobody commits */
-    WRITE_ROOM_POLL_MS = 50,
 };
 
 struct write_args {
@@ -41,8 +39,9 @@ static int write_check(struct fs_volume *vol, struct fs_req *req, const struct w
 {
     if (ino->type != FS_REG)
         return ino->type == FS_DIR ? -EISDIR : -EINVAL;
-    if (vol->read_only || (req->flags & FS_READ_ONLY))
-        return -EROFS;
+    int err = pressure_change(vol, req);
+    if (err)
+        return err;
     /* The owner may, whatever the bits say (open, then chmod; cp of a 0444 file). */
     if (req->cred.uid != ino->uid && access_check(ino, &req->cred, 2))
         return -EACCES;
@@ -139,46 +138,20 @@ static int write_try(struct fs_volume *vol, struct fs_req *req, void *args)
     return err;
 }
 
-/* The stage is full: uploads have to make room. Waits a little; false when time is up. */
-static bool write_wait_room(struct fs_volume *vol, const struct fs_req *req)
-{
-    int64_t now = clock_mono_ns(), until = now + WRITE_ROOM_POLL_MS * CLOCK_MS;
-
-    if (now >= req->deadline_ns)
-        return false;
-    vol_lock(vol);
-    vol->flush_all = true;
-    upload_kick(vol->fs);
-    (void)thread_cond_wait_until(&vol->cond, &vol->lock,
-                                 until < req->deadline_ns ? until : req->deadline_ns);
-    vol_unlock(vol);
-    return true;
-}
-
-static bool write_may_drain(struct fs_volume *vol)
-{
-    vol_lock(vol);
-    bool may = !TAILQ_EMPTY(&vol->dirty) || !STAILQ_EMPTY(&vol->graves);
-    vol_unlock(vol);
-    return may;
-}
-
 static int write_stage(struct fs_volume *vol, struct fs_req *req, struct write_args *a,
                        const struct iovec *iov, int iov_count)
 {
-    for (;;) {
-        int err = stage_append(vol->fs->stage, iov, iov_count, &a->segment, &a->pos, &a->mark);
-        if (!err)
-            a->staged = true;
+    int err = pressure_slow(vol->fs, req);
+
+    while (!err) {
+        err = stage_append(vol->fs->stage, iov, iov_count, &a->segment, &a->pos, &a->mark);
         if (err != -ENOSPC)
             return err;
-        if (req->flags & FS_NOWAIT)
-            return -EAGAIN;
-        if (!write_may_drain(vol))
-            return -ENOSPC;
-        if (!write_wait_room(vol, req))
-            return -EAGAIN;
+        err = pressure_full(vol, req);
+        if (err == -ERESTART)
+            err = 0;
     }
+    return err;
 }
 
 int fs_write(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off,

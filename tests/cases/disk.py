@@ -9,7 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
+import inject
 import kit
 import nfs3
 import servers
@@ -35,11 +37,13 @@ class Disk:
         self.bucket = stores.FileStore(case, sub=name)
         self.bucket.put("old", b"was here before")
         self.nfs = None
+        self.faults = inject.Faults(case.path(name, "faults"))
         self.written = {}
 
     def server(self, *options, quiet="1000s"):
-        return servers.Pailfs(self.case, self.bucket, ["--quiet-time", quiet, "--request-deadline", "2s", "--shutdown-timeout", "20s",
-                                                       *options], state=os.path.join(self.name, "state"), export="/b")
+        return servers.Pailfs(self.case, self.bucket, ["--quiet-time", quiet, "--request-deadline", "2s", "--shutdown-timeout", "60s",
+                                                       "--attr-ttl", "1h", *options],
+                              state=os.path.join(self.name, "state"), export="/b", faults=self.faults)
 
     def start(self, *options, quiet="1000s"):
         self.gateway = self.server(*options, quiet=quiet).start()
@@ -94,6 +98,11 @@ class Disk:
             kit.equal(self.bucket.get(name) == data, True, f"{name} in the bucket at the end")
         self.check_bucket()
 
+    def refuses(self):
+        """The disk does not take what the database writes."""
+        lines = [line for line in self.gateway.process.text().splitlines() if "event=db_write_" in line]
+        return lines and "db_write_failed" in lines[-1]
+
     def segments(self):
         return sorted(glob.glob(self.state + "/stage/*.seg"))
 
@@ -127,45 +136,81 @@ def full(case):
     """A small disk that is full: clients are told to wait or that there is no space, and all goes on when there is."""
     d = Disk(case, "full")
     mount("-t", "tmpfs", "-o", "size=48m", "tmpfs", d.state)
-    d.start()
-    d.write("first")
-    # By clients alone: the stage leaves the rest of the disk to the database.
-    status, handle = d.nfs.create(d.nfs.root, "filler")
-    kit.equal(status, nfs3.OK, "CREATE filler")
-    count = 0
-    while (status := d.nfs.write(handle, count << 20, body(f"b{count}", 1 << 20))) == nfs3.OK:
-        count += 1
-    kit.check(status in LATER, f"WRITE to a full disk: status {status}")
+    d.start(quiet="1s")
+    first = d.write("first")
+    # By clients alone, when nothing can be uploaded: the stage leaves the rest of the disk to the database.
+    handles = [d.write(f"filler{i}", b"") for i in range(12)]
+    d.faults.set("store.* error=EAGAIN")
+    count, status = 0, nfs3.OK
+    while status == nfs3.OK:
+        name, at = f"filler{count // 4}", count % 4 << 20
+        status = d.nfs.write(handles[count // 4], at, body(f"b{count}", 1 << 20))
+        if status == nfs3.OK:
+            d.written[name] += body(f"b{count}", 1 << 20)
+            count += 1
+    kit.equal(status, nfs3.JUKEBOX, "status of a WRITE to a full stage")
     kit.check(count > 30, f"the disk was full after {count} MiB")
-    kit.equal(d.nfs.commit(handle), nfs3.OK, "COMMIT of what was taken")
-    d.written["filler"] = b"".join(body(f"b{i}", 1 << 20) for i in range(count))
-    kit.equal(d.nfs.mkdir(d.nfs.root, "made while full")[0], nfs3.OK, "MKDIR while the stage is full")
-    case.step(f"the stage was full after {count} MiB, status {status}")
+    for handle in handles:
+        kit.equal(d.nfs.commit(handle), nfs3.OK, "COMMIT of what was taken")
+    d.faults.set("store.* error=EACCES")
+    kit.wait_for(lambda: d.nfs.write(handles[-1], 0, body("more", 1 << 20)) == NOSPC, "WRITE when the store refuses for good", 60)
+    kit.equal(d.nfs.truncate(first, PIECE), nfs3.OK, "SETATTR while the stage is full")
+    d.written["first"] = body("first")[:PIECE]
+    case.step(f"the stage was full after {count} MiB")
+    d.faults.set("")
 
-    # By others: there is no room for the database either.
-    with open(d.state + "/others", "wb") as f, open("/dev/zero", "rb") as zero:
-        try:
-            while True:
-                f.write(zero.read(1 << 16))
-                f.flush()
-        except OSError:
-            pass
-    for i in range(400):  # what is acknowledged is durable; what is not says so
-        status, handle = d.nfs.create(d.nfs.root, f"c{i}")
-        if status != nfs3.OK:
-            break
-        d.written[f"c{i}"] = b""
-    kit.check(status in LATER, f"CREATE on a full disk: status {status}")
-    kit.check(d.nfs.write(handle or d.nfs.lookup(d.nfs.root, "first")[1], 0, b"x" * 5000, FILE_SYNC) in LATER, "WRITE on a full disk")
-    status, data = d.read("first")
-    kit.equal((status, data == d.written["first"]), (nfs3.OK, True), "READ on a full disk")
-    kit.check(d.gateway.process.alive(), "the gateway died of a full disk")
+    kit.wait_for(lambda: d.bucket.get(name) == d.written[name] and not d.segments(), "room again by uploads", 60)
+
+    # By others: there is no room for the database either. What it was given is answered when there is room again.
+    with open(d.state + "/others", "wb") as f:
+        fill(f)
+        kept = Creates()
+        kit.wait_for(lambda: kept.done() or fill(f) or d.refuses(), "the database refused", 60)
+        for what, call in (("CREATE", lambda: d.nfs.create(d.nfs.root, "no")[0]), ("MKDIR", lambda: d.nfs.mkdir(d.nfs.root, "nodir")[0]),
+                           ("WRITE", lambda: d.nfs.write(first, 0, b"x" * 5000, FILE_SYNC)),
+                           ("REMOVE", lambda: d.nfs.remove(d.nfs.root, "old"))):
+            kit.check((status := call()) in LATER, f"{what} on a full disk: status {status}")
+        status, data = d.read("first")
+        kit.equal((status, data == d.written["first"]), (nfs3.OK, True), "READ on a full disk")
+        kit.check(d.gateway.process.alive(), "the gateway died of a full disk")
+    kept.enough = True
     os.unlink(d.state + "/others")
     kit.wait_for(lambda: d.nfs.create(d.nfs.root, "after")[0] == nfs3.OK, "CREATE when there is space again", 60)
-    d.written["after"] = b""
+    kit.wait_for(kept.done, "the answers that were held back", 60)
+    kit.check(kept.names, "nothing was created")
+    case.step(f"{len(kept.names)} files were made before the disk was full")
+    d.written.update({name: b"" for name in ("after", *kept.names)})
     d.gateway.kill()
     d.finish()
+    kit.equal(d.bucket.get("no"), None, "what was refused")
     umount(d.state)
+
+
+def fill(f):
+    """All of the disk."""
+    try:
+        while True:
+            os.write(f.fileno(), bytes(4096))
+    except OSError:
+        pass
+
+
+class Creates(threading.Thread):
+    """Makes files until it is told that there is no room."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.names = []
+        self.enough = False
+        self.nfs = nfs3.Client(kit.HOST, servers.NFS_PORT, "/b")
+        self.start()
+
+    def run(self):
+        while not self.enough and self.nfs.create(self.nfs.root, f"c{len(self.names)}")[0] == nfs3.OK:
+            self.names.append(f"c{len(self.names)}")
+
+    def done(self):
+        return not self.is_alive()
 
 
 def refused(case):
