@@ -147,6 +147,8 @@ static void test_write_during_upload(void **state)
     rules("store.put stall");
     assert_int_equal(missing_at("", now()), 1);
     wait_status(is_uploading);
+    while (fault_rule_seen(0) == 0) /* its state is frozen when the store gets it */
+        (void)usleep(1000);
     (void)rig_put(root, "twice", "second, longer");
     struct fs_mark mark = now();
     rules(NULL);
