@@ -18,7 +18,13 @@
 #include "fs/status.h"
 #include "tests/fault/fault.h"
 
-enum { SWEEP_STEPS_MAX = 64, SWEEP_WAIT_S = 60, SWEEP_BLINK_MS = 300, SWEEP_PART_UNITS = 8 };
+enum {
+    SWEEP_STEPS_MAX = 64,
+    SWEEP_WAIT_S = 60,
+    SWEEP_BLINK_MS = 300,
+    SWEEP_PART_UNITS = 8,
+    SWEEP_REFUSED = 3
+};
 
 /* --- model.c: what there should be --- */
 
@@ -89,9 +95,10 @@ struct sweep_place {
     const char *endpoint; /* or NULL */
     bool small_parts;     /* the store takes parts of any size */
 };
-/* With these rules (NULL = none) from the beginning. Dies with a sentence if it does not start. */
+/* With these rules (NULL = none) from the beginning. Ends the process with a sentence, and
+ * SWEEP_REFUSED, if it does not start. */
 void gateway_start(struct gateway *g, const struct sweep_place *place, const char *rules);
-void gateway_stop(struct gateway *g);
+void gateway_stop(struct gateway *g, int wait_s);
 
 /* One step, tried until its deadline as an NFS client does it. 0, or the error the client is told.
  * ret_ino: of what was made. */
@@ -153,7 +160,7 @@ struct job {
         SWEEP_ALONE,    /* one run at a time */
         SWEEP_TOGETHER, /* faults tied to keys: many at a time */
         SWEEP_KILLS,    /* each ends its process */
-        SWEEP_RECOVERY, /* ... and so does the one that takes up what was left */
+        SWEEP_RECOVERY, /* ... and the one that takes up what was left is killed, or fails, too */
     } kind;
     bool lasting;
     uint64_t stride; /* every nth n only; 0 = 1 */

@@ -14,8 +14,8 @@ enum { CLIENT_PAUSE_US = 10 * 1000 };
 
 static void die(const char *what)
 {
-    (void)fprintf(stderr, "sweep: %s\n", what);
-    exit(1); /* NOLINT(concurrency-mt-unsafe): the job ends, whatever else runs */
+    (void)fprintf(stderr, "refused to start: %s\n", what);
+    _exit(SWEEP_REFUSED); /* whatever else runs */
 }
 
 void gateway_start(struct gateway *g, const struct sweep_place *place, const char *rules)
@@ -43,9 +43,9 @@ void gateway_start(struct gateway *g, const struct sweep_place *place, const cha
         die(err.text);
 }
 
-void gateway_stop(struct gateway *g)
+void gateway_stop(struct gateway *g, int wait_s)
 {
-    fs_stop(g->fs, clock_mono_ns() + SWEEP_WAIT_S * CLOCK_S, NULL);
+    fs_stop(g->fs, clock_mono_ns() + wait_s * CLOCK_S, NULL);
     store_close(g->plain);
 }
 

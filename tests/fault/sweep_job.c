@@ -15,7 +15,7 @@
 #include "base/thread.h"
 #include "tests/fault/sweep.h"
 
-enum { JOB_RUNS_MAX = 2000, JOB_TOGETHER_BYTES = 200 << 20, JOB_THREADS_MAX = 16 };
+enum { JOB_RUNS_MAX = 2000, JOB_TOGETHER_BYTES = 200 << 20, JOB_THREADS_MAX = 40 };
 
 static const struct scenario *job_scenario(const struct job *job)
 {
@@ -48,6 +48,16 @@ static bool job_verdict(const struct job *job, const struct run *run, uint64_t n
     return !run->problem;
 }
 
+/* Jobs that leave out some calls do not all leave out the same. */
+static uint64_t job_first(const struct job *job, uint64_t only)
+{
+    uint64_t sum = 0;
+
+    for (const char *c = job->scenario; *c; c++)
+        sum = sum * 31 + (unsigned char)*c;
+    return only ? only : job->stride > 1 ? 1 + sum % job->stride : 1;
+}
+
 static uint64_t job_next(const struct job *job, uint64_t n)
 {
     return n + (job->stride ? job->stride : 1);
@@ -62,7 +72,7 @@ static bool job_alone(const struct job *job, const struct sweep_place *place, ui
     bool good = true, reached = true;
 
     gateway_start(&g, place, NULL);
-    for (uint64_t n = only ? only : 1; good && reached; n = job_next(job, n)) {
+    for (uint64_t n = job_first(job, only); good && reached; n = job_next(job, n)) {
         struct run run = job_new_run(job, n);
         CLEANUP_FREE char *rule = job_rule(job, n, NULL);
         run_prepare(&g, &run);
@@ -77,7 +87,7 @@ static bool job_alone(const struct job *job, const struct sweep_place *place, ui
         ++*ret_runs;
         run_clear(&run);
     }
-    gateway_stop(&g);
+    gateway_stop(&g, SWEEP_WAIT_S);
     return good;
 }
 
@@ -158,7 +168,7 @@ static bool job_together(const struct job *job, const struct sweep_place *place,
     bool good;
 
     gateway_start(&t.g, place, NULL);
-    uint64_t calls = together_count(&t, &good), first = only ? only : 1;
+    uint64_t calls = together_count(&t, &good), first = job_first(job, only);
     t.runs = mem_array(calls + 3, sizeof(*t.runs));
     for (uint64_t n = first; n <= calls + 2 && (!only || n == only); n = job_next(job, n)) {
         struct run *run = &t.runs[t.count];
@@ -174,7 +184,7 @@ static bool job_together(const struct job *job, const struct sweep_place *place,
     if (good)
         together_all(&t, threads);
     (void)fault_rules_set(NULL);
-    gateway_stop(&t.g);
+    gateway_stop(&t.g, SWEEP_WAIT_S);
     for (size_t i = 0; i < t.count; i++) {
         good = job_verdict(job, &t.runs[i], strtoull(t.runs[i].name + 1, NULL, 10)) && good;
         run_clear(&t.runs[i]);
@@ -193,43 +203,63 @@ struct life {
     uint64_t before; /* the run that an earlier life left; 0: none */
     uint64_t now;    /* the run to begin; 0: none */
     const char *rule;
-    bool early;                /* the rule counts from the start of the gateway on */
+    bool early;                /* the rule is for the start of the gateway and for run before */
     struct progress *progress; /* of run before, then of run now */
 };
+
+/* Takes up what the life before left. */
+static bool life_resume(struct gateway *g, const struct life *life)
+{
+    struct run run = job_new_run(life->job, life->before);
+
+    run.progress = life->progress;
+    run_resume(g, &run);
+    bool good = job_verdict(life->job, &run, life->before);
+    run_clear(&run);
+    return good;
+}
+
+static bool life_begin(struct gateway *g, const struct life *life)
+{
+    struct run run = job_new_run(life->job, life->now);
+
+    memset(life->progress, 0, sizeof(*life->progress));
+    run.progress = life->progress;
+    run_prepare(g, &run);
+    run_quiet(g, &run, "setup");
+    if (fault_rules_set(life->rule))
+        abort();
+    atomic_store(&life->progress->armed, true);
+    if (!run.problem)
+        run_steps(g, &run);
+    bool good = job_verdict(life->job, &run, life->now);
+    run_clear(&run);
+    return good;
+}
 
 /* In a process of its own. Returns unless it is killed. */
 static bool life_run(const struct life *life)
 {
     struct gateway g;
-    struct run old = job_new_run(life->job, life->before);
-    struct run run = job_new_run(life->job, life->now);
     bool good = true;
 
-    old.progress = run.progress = life->progress;
     atomic_store(&life->progress->armed, life->early);
+    atomic_store(&life->progress->reached, false);
     gateway_start(&g, life->place, life->early ? life->rule : NULL);
-    if (life->before) {
-        run_resume(&g, &old);
-        good = job_verdict(life->job, &old, life->before);
+    if (life->early && strstr(life->rule, "error=")) {
+        atomic_store(&life->progress->reached, fault_rule_hits(0) > 0);
+        fault_rule_end(0);
     }
-    if (life->now && good) {
-        memset(life->progress, 0, sizeof(*life->progress));
-        run_prepare(&g, &run);
-        run_quiet(&g, &run, "setup");
-        if (!life->early && fault_rules_set(life->rule))
-            abort();
-        atomic_store(&life->progress->armed, true);
-        if (!run.problem)
-            run_steps(&g, &run);
-        good = job_verdict(life->job, &run, life->now);
-    }
-    run_clear(&old);
-    run_clear(&run);
-    gateway_stop(&g);
+    /* What started in spite of an error may be read-only: what it left alone is looked at then. */
+    if (life->before && !atomic_load(&life->progress->reached))
+        good = life_resume(&g, life);
+    if (life->now && good)
+        good = life_begin(&g, life);
+    gateway_stop(&g, atomic_load(&life->progress->reached) ? 0 : SWEEP_WAIT_S);
     return good;
 }
 
-enum life_end { LIFE_KILLED, LIFE_FINISHED, LIFE_BAD };
+enum life_end { LIFE_STRUCK, LIFE_FINISHED, LIFE_BAD };
 
 static enum life_end life_live(const struct life *life)
 {
@@ -243,14 +273,54 @@ static enum life_end life_live(const struct life *life)
         exit(life_run(life) ? 0 : 1); /* NOLINT(concurrency-mt-unsafe): with its leak check */
     if (waitpid(pid, &status, 0) != pid)
         abort();
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && atomic_load(&life->progress->armed))
-        return LIFE_KILLED;
+    bool armed = atomic_load(&life->progress->armed);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && armed)
+        return LIFE_STRUCK;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SWEEP_REFUSED && life->early)
+        return LIFE_STRUCK;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return LIFE_FINISHED;
+        return atomic_load(&life->progress->reached) ? LIFE_STRUCK : LIFE_FINISHED;
     (void)fprintf(stderr, "sweep: %s: %s nth=%lu: the process ended with status %x\n",
                   life->job->scenario, life->rule ? life->rule : "no fault",
                   (unsigned long)life->now, status);
     return LIFE_BAD;
+}
+
+/* The next life takes up what the last one left, and goes on to run n. */
+static enum life_end job_crash(const struct job *job, struct life *life, uint64_t n,
+                               const char *rule)
+{
+    *life = (struct life){.job = job,
+                          .place = life->place,
+                          .before = life->now,
+                          .now = n,
+                          .rule = rule,
+                          .progress = life->progress};
+    return life_live(life);
+}
+
+static enum life_end job_kill(const struct job *job, struct life *life, uint64_t n)
+{
+    CLEANUP_FREE char *rule = job_rule(job, n, NULL);
+
+    return job_crash(job, life, n, rule);
+}
+
+/* Killed in the middle; then the fault, while that is taken up. */
+static enum life_end job_recovery(const struct job *job, struct life *life, uint64_t n)
+{
+    CLEANUP_FREE char *rule = job_rule(job, n, NULL);
+    enum life_end end = job_crash(job, life, n, "db.sync nth=5 kill_after");
+
+    if (end != LIFE_STRUCK)
+        return LIFE_BAD;
+    struct life second = {.job = job,
+                          .place = life->place,
+                          .before = n,
+                          .rule = rule,
+                          .early = true,
+                          .progress = life->progress};
+    return life_live(&second);
 }
 
 static bool job_kills(const struct job *job, const struct sweep_place *place, uint64_t only,
@@ -258,28 +328,17 @@ static bool job_kills(const struct job *job, const struct sweep_place *place, ui
 {
     struct progress *progress =
         mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    enum life_end end = LIFE_KILLED;
-    uint64_t before = 0;
+    struct life life = {.place = place, .progress = progress};
+    enum life_end end = LIFE_STRUCK;
 
     assert(progress != MAP_FAILED);
-    for (uint64_t n = only ? only : 1; end == LIFE_KILLED && n < JOB_RUNS_MAX;
-         n = job_next(job, n)) {
-        CLEANUP_FREE char *rule = job_rule(job, n, NULL);
-        struct life life = {.job = job,
-                            .place = place,
-                            .before = before,
-                            .now = n,
-                            .rule = rule,
-                            .progress = progress};
-        end = life_live(&life);
+    for (uint64_t n = job_first(job, only); end == LIFE_STRUCK && n < JOB_RUNS_MAX;
+         n = only ? JOB_RUNS_MAX : job_next(job, n)) {
+        end = job->kind == SWEEP_KILLS ? job_kill(job, &life, n) : job_recovery(job, &life, n);
         ++*ret_runs;
-        before = n;
-        if (only && end == LIFE_KILLED) {
-            life = (struct life){.job = job, .place = place, .before = n, .progress = progress};
-            end = life_live(&life);
-            break;
-        }
     }
+    if (end == LIFE_STRUCK) /* only this one, and it was */
+        end = job_crash(job, &life, 0, NULL);
     (void)munmap(progress, sizeof(*progress));
     return end == LIFE_FINISHED;
 }

@@ -1,7 +1,7 @@
 /*
- * The sweep's program: fault_sweep [--store URL] [--endpoint URL] [--jobs N] [--nth N] [--keep]
- * [PATTERN...]. A job is called SCENARIO/KIND/FAULT; PATTERN is a glob of job names. Each job runs
- * in a process and a directory of its own; its log is shown if it fails.
+ * The sweep's program: fault_sweep [--store URL] [--endpoint URL] [--jobs N] [--thin N] [--nth N]
+ * [--keep] [PATTERN...]. A job is called SCENARIO/KIND/FAULT; PATTERN is a glob of job names. Each
+ * job runs in a process and a directory of its own; its log is shown if it fails.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -31,6 +31,7 @@ static const struct fault {
     {"store.* lose", SWEEP_TOGETHER, false, 1},
     {"store.* twice", SWEEP_TOGETHER, false, 1},
     {"store.* error=EAGAIN", SWEEP_TOGETHER, true, 1},
+    {"store.get cut", SWEEP_TOGETHER, false, 1},
     {"store.* kill", SWEEP_KILLS, false, 1},
     {"store.* kill_after", SWEEP_KILLS, false, 1},
     {"db.* error=EIO", SWEEP_ALONE, false, 3},
@@ -43,6 +44,8 @@ static const struct fault {
     {"stage.write cut", SWEEP_ALONE, false, 1},
     {"stage.* kill", SWEEP_KILLS, false, 1},
     {"stage.* kill_after", SWEEP_KILLS, false, 1},
+    {"db.[!r]*,store.*,stage.* kill", SWEEP_RECOVERY, false, 5},
+    {"db.*,stage.* error=EIO", SWEEP_RECOVERY, false, 5},
 };
 
 static const char *const kinds[] = {"alone", "together", "kills", "recovery"};
@@ -50,7 +53,7 @@ static const char *const kinds[] = {"alone", "together", "kills", "recovery"};
 struct options {
     const char *store, *endpoint;
     size_t jobs;
-    uint64_t nth;
+    uint64_t nth, thin;
     bool keep;
     char **patterns;
     int pattern_count;
@@ -105,7 +108,7 @@ static struct worker worker_start(const struct options *o, const char *scenario,
                          .fault = fault->words,
                          .kind = fault->kind,
                          .lasting = fault->lasting,
-                         .stride = fault->stride};
+                         .stride = fault->stride * o->thin};
     if (!mkdtemp(w.top))
         abort();
     (void)fflush(stdout);
@@ -184,14 +187,17 @@ static size_t run_all(const struct options *o, size_t *ret_failed)
 
 int main(int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"store", required_argument, NULL, 's'}, {"endpoint", required_argument, NULL, 'e'},
-        {"jobs", required_argument, NULL, 'j'},  {"nth", required_argument, NULL, 'n'},
-        {"keep", no_argument, NULL, 'k'},        {0}};
-    struct options o = {.jobs = MAIN_JOBS};
+    static const struct option table[] = {{"store", required_argument, NULL, 's'},
+                                          {"endpoint", required_argument, NULL, 'e'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"nth", required_argument, NULL, 'n'},
+                                          {"thin", required_argument, NULL, 't'},
+                                          {"keep", no_argument, NULL, 'k'},
+                                          {0}};
+    struct options o = {.jobs = MAIN_JOBS, .thin = 1};
     size_t failed;
 
-    for (int c; (c = getopt_long(argc, argv, "s:e:j:n:k", table, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "s:e:j:n:t:k", table, NULL)) != -1;) {
         if (c == 's')
             o.store = optarg;
         else if (c == 'e')
@@ -200,6 +206,8 @@ int main(int argc, char **argv)
             o.jobs = strtoull(optarg, NULL, 10);
         else if (c == 'n')
             o.nth = strtoull(optarg, NULL, 10);
+        else if (c == 't')
+            o.thin = strtoull(optarg, NULL, 10);
         else if (c == 'k')
             o.keep = true;
         else

@@ -165,12 +165,14 @@ static bool run_old_or_new(struct gateway *g, struct run *run, const struct step
     return happened;
 }
 
-/* Once more, now that nothing is in the way. */
+/* Once more, now that nothing is in the way. A write may be told late of what went wrong before. */
 static void run_again(struct gateway *g, struct run *run, const struct step *step, size_t at)
 {
     uint64_t ino;
     int err = client_step(g, run->dir, step, run_limit(), &ino);
 
+    if (err && (step->op == STEP_WRITE || step->op == STEP_SYNC_WRITE))
+        err = client_step(g, run->dir, step, run_limit(), &ino);
     if (err)
         run_problem(run, "again, without a fault",
                     mem_printf("step %zu: %s", at, strerrordesc_np(-err)));
@@ -242,7 +244,7 @@ void run_resume(struct gateway *g, struct run *run)
     else if (steps[acked].op == STEP_END)
         run_check_view(g, run, "after the kill");
     else if (run_old_or_new(g, run, &steps[acked], acked, "after the kill"))
-        acked++;
+        atomic_store(&run->progress->acked, (uint32_t)++acked);
     for (; steps[acked].op != STEP_END && !run->problem; acked++) {
         run_again(g, run, &steps[acked], acked);
         atomic_store(&run->progress->acked, (uint32_t)acked + 1);
