@@ -93,6 +93,7 @@ static json_t *json_moving(const char *export_name, const struct fs_status *s)
         put(o, "path", json_path(export_name, s->drain[i].path));
         put(o, "from", json_path(export_name, s->drain[i].from));
         put(o, "places", json_u64(s->drain[i].places));
+        put(o, "files_sent", json_u64(s->drain[i].moved));
         (void)json_array_append_new(list, o);
     }
     return list;

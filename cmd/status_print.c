@@ -137,7 +137,7 @@ static void print_moving(const json_t *export, FILE *out)
         print_name(text(dir, "from"), out);
         (void)fputs(" to ", out);
         print_name(text(dir, "path"), out);
-        (void)fputc('\n', out);
+        (void)fprintf(out, ", %" PRIu64 " files sent so far\n", number(dir, "files_sent"));
     }
 }
 

@@ -36,6 +36,7 @@ struct drain {
     uint64_t *later; /* of the chunk, those that take a wait */
     size_t later_count;
     int64_t start_ns;
+    uint64_t top, epoch; /* the redirect that the walk is for */
 };
 
 static void drain_push(struct drain *d, uint64_t id)
@@ -158,6 +159,17 @@ static int drain_move_try(struct fs_volume *vol, struct fs_req *req, void *args)
     return 0;
 }
 
+/* For whoever asks how far it is. Lock held. */
+static void drain_count(struct drain *d, size_t count)
+{
+    struct inode *top = inode_find(d->vol, d->top);
+
+    for (size_t i = 0; top && i < top->redirect_count; i++) {
+        if (top->redirects[i].epoch == d->epoch)
+            top->redirects[i].moved += count;
+    }
+}
+
 /* All rows of the chunk that need no wait, in one transaction. Lock held. */
 static void drain_chunk(struct drain *d)
 {
@@ -183,6 +195,7 @@ static void drain_chunk(struct drain *d)
     change_end(&c, NULL);
     for (size_t i = 0; i < count; i++)
         drain_moved(vol, moved[i]);
+    drain_count(d, count);
 }
 
 /* Waits until there is room among the files on their way. False when the volume stops. */
@@ -424,6 +437,8 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
         err = drain_look(d->vol, prefix, false, false, &found);
     if (!err && found.strays + found.markers > 0) {
         d->start_ns = clock_mono_ns();
+        d->top = id;
+        d->epoch = epoch;
         err = drain_walk(d, id);
         if (!err)
             err = drain_look(d->vol, prefix, false, true, &found);

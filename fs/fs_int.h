@@ -88,6 +88,7 @@ struct redirect { /* of a renamed directory: bases older than epoch lie below pr
     uint64_t epoch;
     char *prefix;    /* ends in '/' */
     uint32_t rounds; /* looks that found something though nothing was on its way */
+    uint64_t moved;  /* files that were sent on their way to the new place, in this run */
 };
 
 struct source {     /* one place where a directory's children may lie */

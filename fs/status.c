@@ -201,7 +201,9 @@ static void status_count_drains(struct fs_volume *vol, struct fs_status *s)
         if (s->drain_count == FS_STATUS_DRAINS_MAX)
             continue;
         const struct redirect *oldest = &dir->redirects[0];
+        uint64_t moved = oldest->moved;
         for (size_t i = 1; i < dir->redirect_count; i++) {
+            moved += dir->redirects[i].moved;
             if (dir->redirects[i].epoch < oldest->epoch)
                 oldest = &dir->redirects[i];
         }
@@ -209,6 +211,7 @@ static void status_count_drains(struct fs_volume *vol, struct fs_status *s)
             .path = status_path(vol, dir),
             .from = mem_printf("/%s", oldest->prefix),
             .places = dir->redirect_count,
+            .moved = moved,
         };
     }
 }

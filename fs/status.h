@@ -40,6 +40,7 @@ struct fs_status_files {
 struct fs_status_drain { /* a renamed directory whose objects still lie in the old place */
     char *path, *from;   /* where it is now; the oldest place that is not empty yet */
     size_t places;       /* how many of those there are */
+    uint64_t moved;      /* files that were sent on their way from them, since the start */
 };
 
 struct fs_status_event { /* something that went wrong, or a conflict */
