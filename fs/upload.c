@@ -44,6 +44,7 @@ bool upload_stopping(struct fs *fs)
 struct upload_work { /* one of ino, mpu */
     struct fs_volume *vol;
     struct inode *ino; /* pinned and marked */
+    bool detach;       /* as its flag said when it was taken */
     struct mpu *mpu;   /* to abort */
 };
 
@@ -64,6 +65,7 @@ static bool upload_take(struct fs *fs, struct upload_work *work, int64_t *ret_ne
         }
         if (work->ino) {
             work->ino->flags |= INODE_UPLOADING;
+            work->detach = work->ino->flags & INODE_DETACH;
             inode_pin(vol, work->ino);
         }
         bool found = work->ino || work->mpu;
@@ -80,7 +82,7 @@ static void upload_do(const struct upload_work *work)
 {
     if (work->mpu)
         mpu_abort_run(work->vol, work->mpu);
-    else if (work->ino->flags & INODE_DETACH)
+    else if (work->detach)
         detach_run(work->vol, work->ino);
     else
         place_run(work->vol, work->ino);
