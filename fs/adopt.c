@@ -35,6 +35,8 @@ static const char *adopt_why(int err)
         return "the database names a place that cannot be";
     case -EBADMSG:
         return "the bytes are not what was written";
+    case -ECANCELED:
+        return "the disk cannot read them";
     default:
         return "the stage file is too short or damaged";
     }
@@ -83,7 +85,8 @@ static int adopt_bytes(struct adopt *a, struct db_extent *row)
         a->unverified += row->len;
         return 0;
     }
-    return stage_verify(a->fs->stage, row->segment, row->pos, row->len) ? -EBADMSG : 0;
+    err = stage_verify(a->fs->stage, row->segment, row->pos, row->len);
+    return err == -EIO ? -ECANCELED : err;
 }
 
 static bool adopt_extent(void *ctx, const struct db_extent *row)

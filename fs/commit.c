@@ -96,9 +96,7 @@ static int commit_sync_failed(struct fs_volume *vol, struct inode *ino, int err)
     }
     ino->flags &= ~(uint32_t)INODE_RESCUED;
     commit_lost(vol->fs);
-    err = err == -ENOSPC ? -ENOSPC : -EIO;
-    commit_late_error(ino, err);
-    return err;
+    return err == -ENOSPC ? -ENOSPC : -EIO;
 }
 
 /* What is written of ino goes to the disk; -ERESTART when it is there. */

@@ -36,6 +36,16 @@ size_t place_first(const struct place *p, uint64_t off)
     return lo;
 }
 
+/* Bytes [at, to) of the file, which lie in that extent. A disk that does not read them now may do
+ * so later; bytes that are not what was written never will be. */
+static int place_staged(const struct place *p, const struct extent *e, uint64_t at, uint64_t to,
+                        char *buf)
+{
+    int err = stage_try_read(p->vol->fs->stage, e->segment, e->pos + (at - e->off), buf, to - at);
+
+    return err == -EIO ? -EAGAIN : err ? -EIO : 0;
+}
+
 int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
 {
     uint64_t end = off + len, base_end = p->base_len < end ? p->base_len : end;
@@ -63,8 +73,7 @@ int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
         if (!e || at >= end || err)
             break;
         uint64_t to = e->off + e->len < end ? e->off + e->len : end;
-        err = stage_read(p->vol->fs->stage, e->segment, e->pos + (at - e->off), buf + (at - off),
-                         to - at);
+        err = place_staged(p, e, at, to, buf + (at - off));
         at = to;
     }
     return err;

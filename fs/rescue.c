@@ -43,11 +43,13 @@ static int rescue_extent(struct fs_volume *vol, struct inode *ino, const struct 
     struct iovec iov = {.iov_base = buf, .iov_len = old->len};
     uint64_t segment, pos, mark;
 
-    if (stage_read(vol->fs->stage, old->segment, old->pos, buf, old->len)) {
+    int err = stage_try_read(vol->fs->stage, old->segment, old->pos, buf, old->len);
+    if (err == -EBADMSG) {
         *lost += old->len;
         return 0;
     }
-    int err = stage_append(vol->fs->stage, &iov, 1, &segment, &pos, &mark);
+    if (!err)
+        err = stage_append(vol->fs->stage, &iov, 1, &segment, &pos, &mark);
     if (err)
         return err;
     vol_lock(vol);

@@ -49,7 +49,7 @@ uint64_t stage_salt(struct stage *stage, uint64_t segment);
  * short, or damaged; -EPROTO: another version wrote it. -EINVAL (no reference): it cannot be; give
  * STAGE_NOWHERE instead. The bytes themselves are looked at by stage_verify. */
 int stage_adopt(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
-/* Reads the bytes for their checksums: 0 or -EIO. */
+/* Reads the bytes for their checksums: 0, -EBADMSG or -EIO. */
 int stage_verify(struct stage *stage, uint64_t segment, uint64_t pos, uint64_t len);
 /* At start, after the last adopt: removes what nobody adopted, or (keep) moves it aside, to
  * state_dir/stage.orphans-TIME. New bytes go to new segments. */
@@ -66,6 +66,10 @@ int stage_append(struct stage *stage, const struct iovec *iov, int iov_count, ui
 /* Reads exactly len bytes, all of one append. 0 or -EIO: they cannot be read, or are not what was
  * written. May wait for the disk. */
 int stage_read(struct stage *stage, uint64_t segment, uint64_t pos, void *buf, size_t len);
+
+/* The same; -EBADMSG: the bytes are gone, or are not what was written; -EIO: perhaps they can be
+ * read later. */
+int stage_try_read(struct stage *stage, uint64_t segment, uint64_t pos, void *buf, size_t len);
 
 /* One more reference on each byte of the range / one less; bytes without one are dead. References
  * are per byte: ranges of ref and unref need not match. */

@@ -73,6 +73,7 @@ struct stage_segment {
     bool failed;  /* a sync of it failed */
     bool died;    /* something of it, since holes were last looked for */
     bool damaged; /* something of it cannot be read: nothing is punched */
+    bool told;    /* a read that failed was logged */
     bool loaded;  /* after a restart: its records were looked for, with load_err */
     int load_err;
     bool reaping; /* in stage->reap */

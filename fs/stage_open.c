@@ -233,7 +233,7 @@ int stage_verify(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 
     for (uint64_t n; len > 0 && !err; pos += n, len -= n) {
         n = len < STAGE_VERIFY_CHUNK ? len : STAGE_VERIFY_CHUNK;
-        err = stage_read(stage, id, pos, buf, n);
+        err = stage_try_read(stage, id, pos, buf, n);
     }
     return err;
 }

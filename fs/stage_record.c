@@ -300,7 +300,8 @@ struct piece { /* of which something is asked for */
     uint64_t pos, len, sum;
 };
 
-/* The pieces that [pos, pos+len) lies in, with the lock held. -EIO: there is no record of it. */
+/* The pieces that [pos, pos+len) lies in, with the lock held. -EBADMSG: there is no record of it.
+ */
 static int pieces_find(const struct stage_segment *segment, uint64_t pos, uint64_t len,
                        struct piece **ret, size_t *ret_count)
 {
@@ -311,7 +312,7 @@ static int pieces_find(const struct stage_segment *segment, uint64_t pos, uint64
 
     if (!record || pos < record->pos || end > record->pos + (uint64_t)record->len) {
         free(pieces);
-        return -EIO;
+        return -EBADMSG;
     }
     for (uint64_t i = (pos - record->pos) / STAGE_PIECE; i * STAGE_PIECE + record->pos < end; i++) {
         uint64_t left = record->len - i * STAGE_PIECE;
@@ -328,7 +329,9 @@ static int read_fully(int fd, char *buf, uint64_t len, uint64_t pos)
 {
     while (len > 0) {
         ssize_t n = pread(fd, buf, len, (off_t)pos);
-        if (n == 0 || (n < 0 && errno != EINTR))
+        if (n == 0)
+            return -EBADMSG;
+        if (n < 0 && errno != EINTR)
             return -EIO;
         if (n < 0)
             continue;
@@ -384,12 +387,7 @@ static int pieces_read(int fd, const struct piece *pieces, size_t count, uint64_
     return err;
 }
 
-static const char *damage_text(int err)
-{
-    return err == -EBADMSG ? "the checksum does not match" : "the bytes are not there";
-}
-
-int stage_read(struct stage *stage, uint64_t id, uint64_t pos, void *buf, size_t len)
+int stage_try_read(struct stage *stage, uint64_t id, uint64_t pos, void *buf, size_t len)
 {
     CLEANUP_FREE struct piece *pieces = NULL;
     size_t count = 0;
@@ -409,14 +407,20 @@ int stage_read(struct stage *stage, uint64_t id, uint64_t pos, void *buf, size_t
         err = pieces_read(fd, pieces, count, pos, len, buf);
     (void)pthread_mutex_lock(&stage->lock);
     if (err && pinned) {
-        tell = !segment->damaged;
-        segment->damaged = true;
+        tell = !segment->told;
+        segment->told = true;
+        segment->damaged = segment->damaged || err == -EBADMSG;
     }
     if (pinned)
         stage_segment_unpin(stage, segment);
     (void)pthread_mutex_unlock(&stage->lock);
     if (tell)
-        log_event(LOG_ERROR, "stage_damaged", "segment=%016lx pos=%lu len=%zu why=%s",
-                  (unsigned long)id, (unsigned long)pos, len, LOG_Q(damage_text(err)));
-    return err ? -EIO : 0;
+        log_event(LOG_ERROR, err == -EBADMSG ? "stage_damaged" : "stage_read_failed",
+                  "segment=%016lx pos=%lu len=%zu", (unsigned long)id, (unsigned long)pos, len);
+    return err == -EBADMSG ? err : err ? -EIO : 0;
+}
+
+int stage_read(struct stage *stage, uint64_t id, uint64_t pos, void *buf, size_t len)
+{
+    return stage_try_read(stage, id, pos, buf, len) ? -EIO : 0;
 }
