@@ -303,10 +303,13 @@ static void drain_look_page(struct fs_volume *vol, const char *prefix, bool send
     for (size_t i = r->object_count; i-- > 0;) {
         const char *key = r->objects[i].key;
         size_t len = strlen(key);
-        if (intent_find(vol, key) || displaced_find(vol, key) ||
+        bool marker = len > 0 && key[len - 1] == '/';
+        const struct intent *intent = intent_find(vol, key);
+        /* A real directory whose deletion is under way may have had something in it: once more. */
+        if ((intent && !(marker && intent->in_flight)) || displaced_find(vol, key) ||
             path_drains_below(vol, prefix, key))
             continue;
-        if (len == 0 || key[len - 1] != '/')
+        if (!marker)
             found->strays++;
         else if (send)
             intent_delete(vol, &c, 0, key, NULL);

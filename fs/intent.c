@@ -385,6 +385,16 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
     intent_unconditional(vol, b);
 }
 
+/* A real directory stays while anything is in it: what is below and on its way out got there while
+ * the deletion was under way. */
+static bool intent_in_vain(struct fs_volume *vol, const struct intent *intent)
+{
+    char key[STORE_KEY_MAX + 1];
+
+    return vol->caps.real_dirs && intent_is_marker(intent) &&
+           intent_below(vol, intent->key, key) != WAIT_NOTHING;
+}
+
 static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const struct store_req *r)
 {
     int64_t now = clock_mono_ns();
@@ -398,7 +408,7 @@ static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const s
         key_touch(vol, intent->key);
         wait_wake(vol, intent->key, 0);
         free(b->etags[i]);
-        if (intent->again) {
+        if (intent->again || (!err && intent_in_vain(vol, intent))) {
             intent->again = false;
             intent_due_at(vol, intent, now);
         } else if (!err || err == -ENOENT) {
