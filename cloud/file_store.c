@@ -131,6 +131,7 @@ static void file_caps(struct store *store, struct store_caps *ret)
         .part_copy = true,
         .meta_patch = true,
         .real_dirs = true,
+        .one_kind = true,
         .delete_max = FILE_DELETE_MAX,
         .part_min = FILE_PART_MIN,
         .part_max = FILE_PUT_MAX,

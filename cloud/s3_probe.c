@@ -19,11 +19,13 @@
 #define WRONG_ETAG "00000000000000000000000000000000"
 #define WRONG_CRC32C "AAAAAA=="
 
+enum { PROBE_KEYS = 4 };
+
 struct probe {
     struct s3 *s3;
     int64_t deadline_ns;
-    char plain[64], odd[80], large[80]; /* keys */
-    char etag[STORE_ETAG_MAX];          /* of plain */
+    char plain[64], odd[80], large[80], below[80]; /* keys */
+    char etag[STORE_ETAG_MAX];                     /* of plain */
     char error_text[STORE_ERROR_MAX];
 };
 
@@ -300,26 +302,42 @@ static void probe_listing(struct probe *probe)
 static void probe_clean(struct probe *probe)
 {
     struct store_delete dels[] = {
-        {.key = probe->plain}, {.key = probe->odd}, {.key = probe->large}};
-    struct store_req req = {.op = STORE_DELETE, .deletes = dels, .delete_count = 3};
+        {.key = probe->plain}, {.key = probe->odd}, {.key = probe->large}, {.key = probe->below}};
+    struct store_req req = {.op = STORE_DELETE, .deletes = dels, .delete_count = PROBE_KEYS};
     bool odd;
 
     if (probe->deadline_ns < clock_mono_ns() + CLEAN_NS)
         probe->deadline_ns = clock_mono_ns() + CLEAN_NS;
     (void)probe_call(probe, &req);
     store_req_clear(&req);
-    bool gone = dels[0].err == 0 && dels[1].err == 0 && dels[2].err == 0;
+    bool gone = true;
+    for (size_t i = 0; i < PROBE_KEYS; i++)
+        gone = gone && dels[i].err == 0;
     if (gone && probe_list(probe, &odd) <= 0)
         return;
     atomic_store(&probe->s3->no_delete_batch, true);
     (void)probe_call(probe, &req);
     store_req_clear(&req);
     /* Not a reason to refuse service, but somebody should know where these objects come from. */
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < PROBE_KEYS; i++)
         if (dels[i].err)
             log_event(LOG_WARN, "probe_not_removed", "store=%s key=%s err=%s text=%s",
                       LOG_Q(probe->s3->addr.url), LOG_Q(dels[i].key), strerrordesc_np(-dels[i].err),
                       LOG_Q(probe->error_text));
+}
+
+/* Does an object stand in the way of others "below" it? */
+static void probe_one_kind(struct probe *probe)
+{
+    struct store_req req = {
+        .op = STORE_PUT,
+        .key = probe->below,
+        .buf = probe_body,
+        .buf_len = sizeof(probe_body) - 1,
+    };
+
+    probe->s3->caps.one_kind = probe_call(probe, &req) != 0;
+    store_req_clear(&req);
 }
 
 /* What a crash left of an earlier probe of ours would be shown to clients as files. */
@@ -345,6 +363,7 @@ int s3_probe_caps(struct s3 *s3, uint64_t id, int64_t deadline_ns, struct store_
                    (unsigned long long)(id ? id : retry_random()));
     (void)snprintf(probe.odd, sizeof(probe.odd), "%s +%%41&", probe.plain);
     (void)snprintf(probe.large, sizeof(probe.large), "%s-large", probe.plain);
+    (void)snprintf(probe.below, sizeof(probe.below), "%s/below", probe.plain);
     caps->cond_put = caps->cond_copy = caps->cond_delete = caps->part_copy = true;
     if (id)
         probe_left_over(&probe);
@@ -368,6 +387,7 @@ int s3_probe_caps(struct s3 *s3, uint64_t id, int64_t deadline_ns, struct store_
     probe_cond_copy(&probe);
     probe_listing(&probe);
     probe_part_copy(&probe);
+    probe_one_kind(&probe);
     probe_cond_delete(&probe);
     probe_clean(&probe);
     return 0;

@@ -140,15 +140,17 @@ struct store_req {
 void store_req_clear(struct store_req *req);
 
 struct store_caps {
-    bool list_sorted;    /* pages come in bytewise key order */
-    bool list_meta;      /* LIST gives metadata too */
-    bool cond_put;       /* PUT and MPU_COMPLETE honour if_match and if_none_match */
-    bool cond_copy;      /* COPY does, for its target */
-    bool cond_delete;    /* DELETE honours if_match */
-    bool part_copy;      /* MPU_COPY */
-    bool meta_patch;     /* COPY of a key onto itself with new meta moves no data, keeps the ETag */
-    bool real_dirs;      /* "d/" is a real directory: needed before, and kept after, its children */
-    uint32_t delete_max; /* keys per DELETE */
+    bool list_sorted; /* pages come in bytewise key order */
+    bool list_meta;   /* LIST gives metadata too */
+    bool cond_put;    /* PUT and MPU_COMPLETE honour if_match and if_none_match */
+    bool cond_copy;   /* COPY does, for its target */
+    bool cond_delete; /* DELETE honours if_match */
+    bool part_copy;   /* MPU_COPY */
+    bool meta_patch;  /* COPY of a key onto itself with new meta moves no data, keeps the ETag */
+    bool real_dirs;   /* "d/" is a real directory: needed before, and kept after, its children */
+    bool one_kind;    /* "a" and "a/b" exclude each other: so it is with real directories, and with
+                         servers that keep objects in files */
+    uint32_t delete_max;         /* keys per DELETE */
     uint64_t part_min, part_max; /* bytes of a part but the last */
     uint32_t part_count_max;
     uint64_t put_max;       /* bytes of one PUT */

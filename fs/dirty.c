@@ -237,15 +237,35 @@ static enum wait_for dirty_key_busy(struct fs_volume *vol, const struct inode *i
     return flight_find(vol, key) ? WAIT_FLIGHT : WAIT_NOTHING;
 }
 
-/* In a store of real directories "a" and "a/" are one name: where the one still is, the other
- * cannot be put, nor anything below it. */
+/* What of ours is still below a key, or on its way from there or to there. */
+static enum wait_for dirty_below_busy(struct fs_volume *vol, char key[STORE_KEY_MAX + 2])
+{
+    enum wait_for what = WAIT_BASE;
+    const char *below = key_tree_below(&vol->displaced_keys, key);
+
+    if (!below) {
+        what = WAIT_FLIGHT;
+        below = key_tree_below(&vol->flight_keys, key);
+    }
+    if (!below) {
+        what = WAIT_DELETION;
+        below = key_tree_below(&vol->intent_keys, key);
+    }
+    if (!below)
+        return WAIT_NOTHING;
+    (void)stpcpy(key, below);
+    return what;
+}
+
+/* In a store where "a" and "a/b" exclude each other: where the one still is, the other cannot be
+ * put. */
 static enum wait_for dirty_kind_busy(struct fs_volume *vol, const struct inode *ino,
                                      char key[STORE_KEY_MAX + 2])
 {
     size_t len = strlen(ino->target_key);
     enum wait_for what = WAIT_NOTHING;
 
-    if (!vol->caps.real_dirs)
+    if (!vol->caps.one_kind)
         return WAIT_NOTHING;
     memcpy(key, ino->target_key, len + 1);
     if (key[len - 1] != '/') {
@@ -256,6 +276,8 @@ static enum wait_for dirty_kind_busy(struct fs_volume *vol, const struct inode *
             return WAIT_DRAIN;
         }
         what = dirty_key_busy(vol, ino, key);
+        if (what == WAIT_NOTHING)
+            what = dirty_below_busy(vol, key);
         if (what != WAIT_NOTHING)
             return what;
         key[len] = '\0';

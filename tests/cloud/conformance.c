@@ -170,10 +170,11 @@ static void print_caps(void)
 {
     const struct store_caps *c = &conf_caps;
 
-    print_message("caps: list_sorted %d, list_meta %d, cond_put %d, cond_copy %d, cond_delete %d, "
-                  "part_copy %d, meta_patch %d, real_dirs %d, writable %d, delete_max %u\n",
-                  c->list_sorted, c->list_meta, c->cond_put, c->cond_copy, c->cond_delete,
-                  c->part_copy, c->meta_patch, c->real_dirs, c->writable, c->delete_max);
+    print_message(
+        "caps: list_sorted %d, list_meta %d, cond_put %d, cond_copy %d, cond_delete %d, "
+        "part_copy %d, meta_patch %d, real_dirs %d, one_kind %d, writable %d, delete_max %u\n",
+        c->list_sorted, c->list_meta, c->cond_put, c->cond_copy, c->cond_delete, c->part_copy,
+        c->meta_patch, c->real_dirs, c->one_kind, c->writable, c->delete_max);
 }
 
 static int parse_args(int argc, char **argv, struct store_config *config)
