@@ -22,8 +22,10 @@
 enum {
     INTENT_LOOK_MAX = 16, /* deletions at once that are looked at before, if the store cannot */
     INTENT_DELAY_MS = 50,
-    INTENT_DURABLE_MS = 10,   /* looks again whether the row is */
-    INTENT_QUIET_MS = 300,    /* since another one became ready: gathers what one rm -rf removes */
+    INTENT_DURABLE_MS = 10, /* looks again whether the row is */
+    INTENT_QUIET_MS = 300,  /* since another one became ready: gathers what one rm -rf removes */
+    INTENT_MANY = 16,       /* that are gathered: it is one, and it may pause for breath */
+    INTENT_MANY_QUIET_MS = 2000,
     INTENT_GATHER_MS = 30000, /* but not longer than this */
     INTENT_MARKER_MS = 200,   /* a directory's marker looks again at what is below it */
     INTENT_LOOKS_MAX = 1000,  /* at one go, with the lock held */
@@ -345,8 +347,10 @@ struct intent_batch {
 /* True if what is gathered should go now. */
 static bool intent_enough(const struct fs_volume *vol, const struct intent_batch *b, int64_t now)
 {
+    int64_t quiet_ms = vol->ready_count < INTENT_MANY ? INTENT_QUIET_MS : INTENT_MANY_QUIET_MS;
+
     return vol->ready_count >= b->max || vol->flush_all || vol->intent_urgent ||
-           now - vol->ready_last_ns >= INTENT_QUIET_MS * CLOCK_MS ||
+           now - vol->ready_last_ns >= quiet_ms * CLOCK_MS ||
            now - vol->ready_first_ns >= INTENT_GATHER_MS * CLOCK_MS;
 }
 
