@@ -315,9 +315,9 @@ static void conflict_recreate(struct fs_volume *vol, struct inode *ino, const st
     CLEANUP_FREE char *path = status_path(vol, ino);
     struct intent *intent = intent_find(vol, p->target);
 
-    /* A file that came by a rename over another: that one's object has gone already, perhaps by our
-     * own deletion before a crash. Ours lies elsewhere and is what it was. */
-    if (p->base_etag && strcmp(p->base_key, p->target) != 0) {
+    /* A new file, or one that came by a rename, where another was: that one's object has gone
+     * already, perhaps by our own deletion before a crash. Nothing of ours was there. */
+    if (!p->base_etag || strcmp(p->base_key, p->target) != 0) {
         if (intent && !intent->in_flight)
             intent_drop(vol, c, intent);
         return;
