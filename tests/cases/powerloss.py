@@ -1,5 +1,5 @@
 """Power losses while a client changes things: what was acknowledged as durable is there afterwards although nothing else of the
-state directory is. As crash.py, but each kill takes with it what was not synced, all of it or a part that the seed chooses.
+state directory is. Each kill takes with it what was not synced, all of it or a part that the seed chooses.
 
 powerloss.py file|s3 [ROUNDS]          environment: SEED
 """
