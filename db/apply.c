@@ -41,7 +41,7 @@ const char *const db_op_sql[DB_OP_COUNT] = {
     [DB_OP_PUT_REDIRECT] = "INSERT OR REPLACE INTO redirect (inode, epoch, volume, prefix) "
                            "VALUES (?1, ?2, ?3, ?4)",
     [DB_OP_DEL_REDIRECT] = "DELETE FROM redirect WHERE inode = ?1 AND epoch = ?2",
-    [DB_OP_PUT_REPLY] = "INSERT OR REPLACE INTO reply (key, reply) VALUES (?1, ?2)",
+    [DB_OP_PUT_REPLY] = "INSERT INTO reply (key, reply) VALUES (?1, ?2)",
     [DB_OP_TRIM_REPLIES] = "DELETE FROM reply WHERE id <= "
                            "(SELECT id FROM reply ORDER BY id DESC LIMIT 1 OFFSET ?1)",
     [DB_OP_PUT_REDO] = "INSERT OR REPLACE INTO redo (id, segment, salt, pos, data) "

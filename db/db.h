@@ -177,7 +177,8 @@ void db_del_upload(struct db_txn *txn, uint64_t id); /* and its parts */
 void db_put_part(struct db_txn *txn, const struct db_part *row);
 void db_put_redirect(struct db_txn *txn, const struct db_redirect *row);
 void db_del_redirect(struct db_txn *txn, uint64_t inode, uint64_t epoch);
-/* Kept in arrival order, by key; the oldest go when there are more than DB_REPLY_MAX. */
+/* Kept in arrival order; the oldest go when there are more than DB_REPLY_MAX. Of several with one
+ * key the last counts. */
 void db_put_reply(struct db_txn *txn, const struct db_reply *row);
 enum { DB_REPLY_MAX = 8192 };
 void db_put_redo(struct db_txn *txn, const struct db_redo *row); /* copies the bytes */

@@ -49,6 +49,11 @@ const struct db_migration db_migrations[] = {
         "  PRIMARY KEY (upload, number)) WITHOUT ROWID;"},
     {3, "CREATE TABLE redo (id INTEGER PRIMARY KEY, segment INTEGER, salt INTEGER, pos INTEGER,"
         "  data BLOB);"},
+    /* Without the index on the key: each reply put one of its pages, some page, into the log. */
+    {4, "CREATE TABLE kept (id INTEGER PRIMARY KEY, key BLOB, reply BLOB);"
+        "INSERT INTO kept SELECT id, key, reply FROM reply;"
+        "DROP TABLE reply;"
+        "ALTER TABLE kept RENAME TO reply;"},
 };
 const size_t db_migration_count = sizeof(db_migrations) / sizeof(db_migrations[0]);
 _Static_assert(DB_APPLICATION_ID == 1346455884, "the same number in the first migration");

@@ -219,19 +219,22 @@ static void leave_client(struct drc *drc, struct drc_entry *entry)
         client_forget(drc, client);
 }
 
-static void drop_one(struct drc *drc)
+static void drop(struct drc *drc, struct drc_entry *entry)
 {
-    struct drc_entry *entry = TAILQ_FIRST(&drc->spare);
-
-    if (entry) {
-        TAILQ_REMOVE(&drc->spare, entry, link);
-    } else {
-        entry = TAILQ_FIRST(&TAILQ_FIRST(&drc->clients)->newest);
+    if (entry->client)
         leave_client(drc, entry);
-    }
+    else
+        TAILQ_REMOVE(&drc->spare, entry, link);
     drc->bytes -= entry_bytes(entry);
     unhash(drc, entry);
     entry_free(entry);
+}
+
+static void drop_one(struct drc *drc)
+{
+    struct drc_entry *oldest = TAILQ_FIRST(&drc->spare);
+
+    drop(drc, oldest ? oldest : TAILQ_FIRST(&TAILQ_FIRST(&drc->clients)->newest));
 }
 
 static void set_done(struct drc *drc, struct drc_entry *entry, const void *reply, size_t len)
@@ -288,13 +291,15 @@ void drc_cancel(struct drc *drc, struct drc_entry *entry)
     entry_free(entry);
 }
 
-bool drc_load(struct drc *drc, const struct drc_key *key, const void *reply, size_t len)
+void drc_load(struct drc *drc, const struct drc_key *key, const void *reply, size_t len)
 {
+    struct drc_entry *old;
+
     LOCK_SCOPE(&drc->lock);
-    if (find(drc, key))
-        return false;
+    old = find(drc, key);
+    if (old)
+        drop(drc, old);
     set_done(drc, add(drc, key, NULL), reply, len);
-    return true;
 }
 
 void drc_get_usage(struct drc *drc, struct drc_usage *ret)

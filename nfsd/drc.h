@@ -48,8 +48,9 @@ enum drc_state drc_begin(struct drc *drc, const struct drc_key *key, void *owner
 void drc_done(struct drc *drc, struct drc_entry *entry, const void *reply, size_t len);
 void drc_cancel(struct drc *drc, struct drc_entry *entry);
 
-/* A reply of an earlier run. False if the key is there already. */
-bool drc_load(struct drc *drc, const struct drc_key *key, const void *reply, size_t len);
+/* A reply of an earlier run; they come oldest first, so it takes the place of one with that key.
+ * Only while nothing is busy. */
+void drc_load(struct drc *drc, const struct drc_key *key, const void *reply, size_t len);
 
 struct drc_usage {
     uint64_t entries, bytes, bytes_max;

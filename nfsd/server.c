@@ -246,7 +246,7 @@ bool nfsd_load_reply(void *ctx, const void *key, size_t key_len, const void *rep
     if (key_len != sizeof(copy))
         return false;
     memcpy(&copy, key, sizeof(copy));
-    (void)drc_load(nfsd->drc, &copy, reply, reply_len); /* twice the same is no harm */
+    drc_load(nfsd->drc, &copy, reply, reply_len);
     return true;
 }
 

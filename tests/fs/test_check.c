@@ -562,12 +562,12 @@ static void test_damaged_pages(void **state)
 
     (void)state;
     copy_state();
-    damage("PRAGMA wal_checkpoint(TRUNCATE)");
+    damage("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)"); /* no page that is free */
     assert_int_equal(stat(path, &st), 0);
     memset(garbage, 0xa5, sizeof(garbage));
     for (off_t at = 4096; at < st.st_size; at += 4096) {
         copy_state();
-        damage("PRAGMA wal_checkpoint(TRUNCATE)");
+        damage("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
         CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
         assert_int_equal(pwrite(fd, garbage, sizeof(garbage), at), sizeof(garbage));
         assert_true(check(NULL).problems > 0);

@@ -231,10 +231,10 @@ static void test_load(void **state)
     size_t len;
 
     (void)state;
-    assert_true(drc_load(drc, &key, "old", 3));
-    assert_false(drc_load(drc, &key, "new", 3));
+    drc_load(drc, &key, "old", 3);
+    drc_load(drc, &key, "new", 3); /* the last counts */
     assert_int_equal(drc_begin(drc, &key, &owner, &entry, &reply), DRC_DONE);
-    assert_memory_equal(drc_reply_data(reply, &len), "old", 3);
+    assert_memory_equal(drc_reply_data(reply, &len), "new", 3);
     drc_reply_unref(reply);
     drc_free(drc);
 }
