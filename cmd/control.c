@@ -187,12 +187,12 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     return send_answer(connection, &answer);
 }
 
-static void log_message(void *cls, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_message(void *cls, const char *fmt,
+                                                              va_list ap)
 {
     char text[256];
 
     (void)cls;
-    /* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral): the library's */
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     log_event(LOG_DEBUG, "control", "text=%s", LOG_Q(text));
 }

@@ -157,9 +157,10 @@ int conflict_look(struct place *p)
 /* --- settling; with the lock --- */
 
 /* NAME.conflict-HOST-TIME; an earlier suffix of this kind goes. Times of one volume differ. */
-static void conflict_name(struct fs_volume *vol, const char *name, char ret[FS_NAME_MAX + 1])
+static void conflict_name(struct fs_volume *vol, const struct inode *dir, const char *name,
+                          char ret[FS_NAME_MAX + 1])
 {
-    char host[64] = "host", when[32], suffix[160];
+    char host[64] = "host", when[32], suffix[160], key[STORE_KEY_MAX + 1];
     int64_t ms = clock_wall_ns() / CLOCK_MS;
     struct tm tm;
 
@@ -175,7 +176,12 @@ static void conflict_name(struct fs_volume *vol, const char *name, char ret[FS_N
                      (int)(ms % 1000));
     const char *earlier = strstr(name, conflict_word);
     size_t keep = earlier && earlier > name ? (size_t)(earlier - name) : strlen(name);
-    size_t room = FS_NAME_MAX - (size_t)n;
+    size_t room = FS_NAME_MAX - (size_t)n, used = 0;
+    /* The key has to fit as well, if that can be done at all. */
+    if (path_key(vol, dir, key) == 0)
+        used = strlen(key) + (size_t)n;
+    if (used < STORE_KEY_MAX && STORE_KEY_MAX - used < room)
+        room = STORE_KEY_MAX - used;
     if (keep > room) {
         keep = room;
         while (keep > 0 && ((unsigned char)name[keep] & 0xc0) == 0x80)
@@ -272,7 +278,7 @@ static void conflict_move_aside(struct fs_volume *vol, struct inode *ino, const 
     struct intent *intent = intent_find(vol, p->target);
     if (intent && !intent->in_flight)
         intent_drop(vol, c, intent); /* what it was to delete is somebody else's now */
-    conflict_name(vol, ino->key->name, name);
+    conflict_name(vol, dir, ino->key->name, name);
     conflict_rename_row(vol, c, ino, dir, name);
     CLEANUP_FREE char *kept_as = status_path(vol, ino);
     log_event(p->base_lost ? LOG_ERROR : LOG_WARN, "conflict", "path=%s kept_as=%s complete=%s",
