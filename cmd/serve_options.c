@@ -159,6 +159,11 @@ static int set_commit(void *target, const char *value, const char **ret_why)
     return 0;
 }
 
+static int set_retry_max(void *target, const char *value, const char **ret_why)
+{
+    return parse_duration(value, &((struct serve_options *)target)->retry_max_ns, ret_why);
+}
+
 static int set_quiet_time(void *target, const char *value, const char **ret_why)
 {
     return parse_duration(value, &((struct serve_options *)target)->quiet_ns, ret_why);
@@ -243,6 +248,8 @@ static const struct option_def serve_table[] = {
      "what COMMIT and fsync wait for: this host's disk, or\nthe bucket (default: local)",
      set_commit},
     {NULL, "quiet-time", 0, "TIME", "from COMMIT to the upload (default: 2s)", set_quiet_time},
+    {NULL, "retry-max", 0, "TIME",
+     "longest pause between tries of what the store\nrefuses (default: 60s)", set_retry_max},
     {NULL, "memory-limit", 'm', "SIZE", "cache and buffers (default: 512M)", set_memory_limit},
     {NULL, "stage-limit", 0, "SIZE", "bytes on disk that wait for their upload\n(default: 10G)",
      set_stage_limit},

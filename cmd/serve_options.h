@@ -32,7 +32,7 @@ struct serve_options {
     enum export_squash squash;
     uint32_t anon_uid, anon_gid;
 
-    int64_t attr_ttl_ns, quiet_ns, deadline_ns, shutdown_ns;
+    int64_t attr_ttl_ns, quiet_ns, retry_max_ns, deadline_ns, shutdown_ns;
     bool commit_store, accept_damage;
     uint64_t memory_limit, stage_limit;
     enum log_level log_level;

@@ -44,6 +44,7 @@ static int start_fs(struct serve *s, struct cmd_error *reterr)
         .stage_limit = o->stage_limit,
         .attr_ttl_ns = o->attr_ttl_ns,
         .quiet_ns = o->quiet_ns,
+        .retry_max_ns = o->retry_max_ns,
         .commit_store = o->commit_store,
         .accept_damage = o->accept_damage,
     };

@@ -114,6 +114,7 @@ struct fs_config {
     uint64_t stage_limit;  /* bytes in the stage */
     int64_t attr_ttl_ns;   /* how long what the store said is believed */
     int64_t quiet_ns;      /* from COMMIT to the upload */
+    int64_t retry_max_ns;  /* longest pause between tries of an upload; 0: 60 s */
     bool commit_store;     /* COMMIT replies when the object is in the store */
     bool accept_damage;    /* volumes with damaged staged bytes are not read-only */
 };

@@ -365,6 +365,8 @@ typedef int op_fn(struct fs_volume *vol, struct fs_req *req, void *args);
 int op_run(struct fs_volume *vol, struct fs_req *req, op_fn *fn, void *args);
 /* A request of the file system itself: may wait, is root. */
 struct fs_req op_internal(int64_t deadline_ns);
+/* The pause after that many failures of what the store is asked to do. */
+int64_t op_retry_ns(const struct fs *fs, uint32_t tries);
 /* Waits for vol->cond (dropping the lock). -ERESTART; -EAGAIN past the deadline or with FS_NOWAIT.
  */
 int op_wait(struct fs_volume *vol, struct fs_req *req);

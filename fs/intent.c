@@ -29,7 +29,6 @@ enum {
     INTENT_GATHER_MS = 30000, /* but not longer than this */
     INTENT_MARKER_MS = 200,   /* a directory's marker looks again at what is below it */
     INTENT_LOOKS_MAX = 1000,  /* at one go, with the lock held */
-    INTENT_RETRY_MAX_S = 60,
     INTENT_DEADLINE_S = 60,
     INTENT_POLL_MS = 100,
 };
@@ -422,10 +421,7 @@ static void intent_settle(struct fs_volume *vol, struct intent_batch *b, const s
             conflict_delete(vol, intent);
             intent_drop(vol, &c, intent);
         } else {
-            int64_t wait_s = INT64_C(1) << (intent->tries < 6 ? intent->tries : 6);
-            intent->tries++;
-            wait_s = wait_s < INTENT_RETRY_MAX_S ? wait_s : INTENT_RETRY_MAX_S;
-            intent_due_at(vol, intent, now + wait_s * CLOCK_S);
+            intent_due_at(vol, intent, now + op_retry_ns(vol->fs, intent->tries++));
             status_failed(vol, "delete", intent->key, err, r->error_text);
             if (i == 0)
                 log_event(LOG_WARN, "delete_failed", "key=%s err=%s text=%s", LOG_Q(intent->key),

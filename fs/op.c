@@ -9,9 +9,19 @@
 #include "base/thread.h"
 #include "fs/fs_int.h"
 
+enum { OP_RETRY_MAX_S = 60 };
+
 struct fs_req op_internal(int64_t deadline_ns)
 {
     return (struct fs_req){.deadline_ns = deadline_ns};
+}
+
+int64_t op_retry_ns(const struct fs *fs, uint32_t tries)
+{
+    int64_t wait_ns = CLOCK_S << (tries < 12 ? tries : 12);
+    int64_t max_ns = fs->config.retry_max_ns ? fs->config.retry_max_ns : OP_RETRY_MAX_S * CLOCK_S;
+
+    return wait_ns < max_ns ? wait_ns : max_ns;
 }
 
 int op_run(struct fs_volume *vol, struct fs_req *req, op_fn *fn, void *args)

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { PLACE_DEADLINE_S = 60, PLACE_RETRY_MAX_S = 60, PLACE_AGAIN_MS = 50 };
+enum { PLACE_DEADLINE_S = 60, PLACE_AGAIN_MS = 50 };
 
 /* What must hold of the target for the upload to be ours to make. Lock held. */
 static void place_precondition(struct fs_volume *vol, struct place *p, const struct inode *ino)
@@ -188,13 +188,9 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
 {
     if (p->progress)
         ino->tries = 0;
-    int64_t wait_s = INT64_C(1) << (ino->tries < 6 ? ino->tries : 6);
-
     if (err == -ECANCELED)
         return; /* the end of the process: the next one goes on */
-    ino->tries++;
-    ino->due_ns =
-        clock_mono_ns() + (wait_s < PLACE_RETRY_MAX_S ? wait_s : PLACE_RETRY_MAX_S) * CLOCK_S;
+    ino->due_ns = clock_mono_ns() + op_retry_ns(vol->fs, ino->tries++);
     if (err != -EAGAIN)
         commit_late_error(ino, err);
     place_note_error(ino, err, p->error_text);
