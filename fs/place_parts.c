@@ -352,6 +352,8 @@ static int parts_begin(struct place *p)
         uint64_t seq = mpu_begun(p->vol, p->ino, m);
         vol_unlock(p->vol);
         err = parts_durable(p, seq);
+        log_event(LOG_DEBUG, "upload_begun", "ino=%lu key=%s upload=%s err=%d",
+                  (unsigned long)p->ino->id, LOG_Q(p->target), LOG_Q(m->upload_id), err);
     }
     store_req_clear(&r);
     return err;
