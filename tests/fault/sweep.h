@@ -95,6 +95,9 @@ struct sweep_place {
     const char *endpoint; /* or NULL */
     bool small_parts;     /* the store takes parts of any size */
 };
+/* Rules that hold all the time, beside those of the runs; NULL = none. */
+extern const char *sweep_always;
+void sweep_rules(const char *rules); /* these and sweep_always are the rules now; NULL = none */
 /* With these rules (NULL = none) from the beginning. Ends the process with a sentence, and
  * SWEEP_REFUSED, if it does not start. */
 void gateway_start(struct gateway *g, const struct sweep_place *place, const char *rules);

@@ -18,6 +18,17 @@ static void die(const char *what)
     _exit(SWEEP_REFUSED); /* whatever else runs */
 }
 
+const char *sweep_always;
+
+void sweep_rules(const char *rules)
+{
+    CLEANUP_FREE char *text =
+        mem_printf("%s\n%s", rules ? rules : "", sweep_always ? sweep_always : "");
+
+    if (fault_rules_set(text))
+        die("the rules cannot be read");
+}
+
 void gateway_start(struct gateway *g, const struct sweep_place *place, const char *rules)
 {
     uint64_t part = SWEEP_PART_UNITS * sweep_unit;
@@ -34,8 +45,7 @@ void gateway_start(struct gateway *g, const struct sweep_place *place, const cha
     struct store_error plain = {{0}};
     struct fs_error err = {{0}};
 
-    if (fault_rules_set(text))
-        die("the rules cannot be read");
+    sweep_rules(text);
     if (fault_plain_store_open(place->url, &store, &g->plain, &plain))
         die(plain.text);
     if (fs_start(&config, &g->fs, &err) ||

@@ -77,11 +77,10 @@ static bool job_alone(const struct job *job, const struct sweep_place *place, ui
         CLEANUP_FREE char *rule = job_rule(job, n, NULL);
         run_prepare(&g, &run);
         run_quiet(&g, &run, "setup");
-        if (fault_rules_set(rule))
-            abort();
+        sweep_rules(rule);
         if (!run.problem)
             run_steps(&g, &run);
-        (void)fault_rules_set(NULL);
+        sweep_rules(NULL);
         good = job_verdict(job, &run, n);
         reached = run.reached && !only && n < JOB_RUNS_MAX;
         ++*ret_runs;
@@ -148,14 +147,13 @@ static uint64_t together_count(struct together *t, bool *ret_good)
     CLEANUP_FREE char *rule = mem_printf("%s key=%s/*", points, run.name);
 
     run_prepare(&t->g, &run);
-    if (fault_rules_set(rule))
-        abort();
+    sweep_rules(rule);
     if (!run.problem)
         run_steps(&t->g, &run);
     uint64_t seen = fault_rule_seen(0);
     *ret_good = job_verdict(t->job, &run, 0);
     run_clear(&run);
-    (void)fault_rules_set(NULL);
+    sweep_rules(NULL);
     return seen;
 }
 
@@ -178,12 +176,11 @@ static bool job_together(const struct job *job, const struct sweep_place *place,
         rules = mem_printf("%s%s\n", old, rule);
     }
     together_all(&t, threads);
-    if (fault_rules_set(rules))
-        abort();
+    sweep_rules(rules);
     t.prepared = true;
     if (good)
         together_all(&t, threads);
-    (void)fault_rules_set(NULL);
+    sweep_rules(NULL);
     gateway_stop(&t.g, SWEEP_WAIT_S);
     for (size_t i = 0; i < t.count; i++) {
         good = job_verdict(job, &t.runs[i], strtoull(t.runs[i].name + 1, NULL, 10)) && good;
@@ -227,8 +224,7 @@ static bool life_begin(struct gateway *g, const struct life *life)
     run.progress = life->progress;
     run_prepare(g, &run);
     run_quiet(g, &run, "setup");
-    if (fault_rules_set(life->rule))
-        abort();
+    sweep_rules(life->rule);
     atomic_store(&life->progress->armed, true);
     if (!run.problem)
         run_steps(g, &run);

@@ -1,7 +1,7 @@
 /*
  * The sweep's program: fault_sweep [--store URL] [--endpoint URL] [--jobs N] [--thin N] [--nth N]
- * [--keep] [PATTERN...]. A job is called SCENARIO/KIND/FAULT; PATTERN is a glob of job names. Each
- * job runs in a process and a directory of its own; its log is shown if it fails.
+ * [--rules TEXT] [--keep] [PATTERN...]. A job is called SCENARIO/KIND/FAULT; PATTERN is a glob of
+ * job names. Each job runs in a process and a directory of its own; its log is shown if it fails.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -187,17 +187,15 @@ static size_t run_all(const struct options *o, size_t *ret_failed)
 
 int main(int argc, char **argv)
 {
-    static const struct option table[] = {{"store", required_argument, NULL, 's'},
-                                          {"endpoint", required_argument, NULL, 'e'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"nth", required_argument, NULL, 'n'},
-                                          {"thin", required_argument, NULL, 't'},
-                                          {"keep", no_argument, NULL, 'k'},
-                                          {0}};
+    static const struct option table[] = {
+        {"store", required_argument, NULL, 's'}, {"endpoint", required_argument, NULL, 'e'},
+        {"jobs", required_argument, NULL, 'j'},  {"nth", required_argument, NULL, 'n'},
+        {"rules", required_argument, NULL, 'r'}, {"thin", required_argument, NULL, 't'},
+        {"keep", no_argument, NULL, 'k'},        {0}};
     struct options o = {.jobs = MAIN_JOBS, .thin = 1};
     size_t failed;
 
-    for (int c; (c = getopt_long(argc, argv, "s:e:j:n:t:k", table, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "s:e:j:n:r:t:k", table, NULL)) != -1;) {
         if (c == 's')
             o.store = optarg;
         else if (c == 'e')
@@ -206,6 +204,8 @@ int main(int argc, char **argv)
             o.jobs = strtoull(optarg, NULL, 10);
         else if (c == 'n')
             o.nth = strtoull(optarg, NULL, 10);
+        else if (c == 'r')
+            sweep_always = optarg; /* "store.* delay=20ms", "caps cond_put=0" */
         else if (c == 't')
             o.thin = strtoull(optarg, NULL, 10);
         else if (c == 'k')

@@ -98,6 +98,15 @@ static void wrap_take_deletes(struct wrap_call *call)
     }
 }
 
+/* A second PUT that no condition stops would give a file:// object another ETag than the one told:
+ * that is somebody else's write, not a duplicate. */
+static bool wrap_repeatable(const struct store_req *req)
+{
+    bool makes = req->op == STORE_PUT || req->op == STORE_COPY || req->op == STORE_MPU_COMPLETE;
+
+    return !makes || req->if_match || req->if_none_match;
+}
+
 static void wrap_done(struct store_req *inner)
 {
     struct wrap_call *call = inner->ctx;
@@ -118,7 +127,7 @@ static void wrap_done(struct store_req *inner)
         wrap_fail(outer, call->decision.err);
     } else if (call->decision.action == FAULT_CUT) {
         outer->got /= 2;
-    } else if (call->decision.action == FAULT_TWICE) {
+    } else if (call->decision.action == FAULT_TWICE && wrap_repeatable(outer)) {
         struct store_req copy = *outer;
         copy.done = wrap_done;
         copy.ctx = call;
