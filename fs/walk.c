@@ -7,7 +7,7 @@
 
 #include "base/thread.h"
 
-enum { WALK_CHUNK = 256, WALK_PAUSE_NS = 50000 };
+enum { WALK_CHUNK = 64, WALK_PAUSE_NS = 100000 };
 
 /* A mutex that is given back and taken at once would hardly ever go to who waits for it. */
 static void walk_pause(struct fs_volume *vol)
