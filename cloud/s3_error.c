@@ -46,6 +46,11 @@ static const struct code_row code_table[] = {
     {"ThrottlingException", {S3_RETRY, -EAGAIN}},
     {"TooManyRequests", {S3_RETRY, -EAGAIN}},
     {"Busy", {S3_RETRY, -EAGAIN}},
+    /* "a" is in the way of "a/b", or the reverse: versitygw's words, and MinIO's */
+    {"ObjectParentIsFile", {S3_FAIL, -EAGAIN}},
+    {"ExistingObjectIsDirectory", {S3_FAIL, -EAGAIN}},
+    {"XMinioParentIsObject", {S3_FAIL, -EAGAIN}},
+    {"XMinioObjectExistsAsDirectory", {S3_FAIL, -EAGAIN}},
     /* damaged on the way */
     {"BadDigest", {S3_NONSENSE, -EIO}},
     {"XAmzContentSHA256Mismatch", {S3_NONSENSE, -EIO}},
