@@ -277,11 +277,16 @@ struct inode *inode_load(struct fs_volume *vol, const struct db_inode *row,
 void inode_row(const struct inode *ino, struct db_inode *ret)
 {
     bool unflushed = ino->extents && extent_map_unflushed(ino->extents);
+    uint32_t flags = ino->flags;
 
+    /* A renamed file that came back while it was uploaded elsewhere has nothing to upload; a crash
+     * must find it all the same, to see what became of that. */
+    if (ino->flight_key && !(flags & INODE_TO_STORE))
+        flags |= INODE_META_DIRTY;
     *ret = (struct db_inode){
         .id = ino->id,
         .type = (uint8_t)ino->type,
-        .flags = ino->flags & INODE_KEPT,
+        .flags = flags & INODE_KEPT,
         .mode = ino->mode,
         .uid = ino->uid,
         .gid = ino->gid,
