@@ -38,9 +38,10 @@ def compare(case, store):
     want, got = wanted(case.path("want")), store.view()
     wrong = stores.differences(want, got)
     kit.check(not wrong, "the bucket (after a shutdown that says all is in it):\n  " + "\n  ".join(wrong))
-    # A kill while pailfs tries what the store can do may leave an upload without a part.
-    kit.equal([u for u in store.uploads() if not u["Key"].startswith(".pailfs-probe-")], [],
-              "multipart uploads left in the bucket")
+    # A kill while the reply that tells an upload's id is on its way leaves one that nobody knows, without a part.
+    left = [u["Key"] for u in store.uploads()
+            if store.client.list_parts(Bucket=stores.BUCKET, Key=u["Key"], UploadId=u["UploadId"]).get("Parts")]
+    kit.equal([key for key in left if not key.startswith(".pailfs-probe-")], [], "multipart uploads left in the bucket")
     return len(want)
 
 
