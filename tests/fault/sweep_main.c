@@ -125,11 +125,31 @@ static void run_command(char *command)
     free(command);
 }
 
+/* Nobody else writes to the bucket: who finds others there has mistaken himself for them. */
+static bool worker_sees_others(const struct worker *w)
+{
+    CLEANUP_FREE char *path = mem_printf("%s/log", w->top);
+    FILE *log = fopen(path, "re");
+    char line[1024];
+    bool others = false;
+
+    while (log && fgets(line, sizeof(line), log)) {
+        if (strstr(line, "conflict") || strstr(line, "event=removed_by_others")) {
+            (void)printf("FAILED %s: %s", w->name, line);
+            others = true;
+        }
+    }
+    if (log)
+        (void)fclose(log);
+    return others;
+}
+
 /* Waits for one of them. True if it failed. */
 static bool worker_wait(const struct options *o, struct worker *workers, size_t count)
 {
     int status;
     pid_t pid = wait(&status);
+    bool failed = status != 0;
 
     for (size_t i = 0; i < count; i++) {
         struct worker *w = &workers[i];
@@ -141,7 +161,8 @@ static bool worker_wait(const struct options *o, struct worker *workers, size_t 
                                    "tail -n 12",
                                    w->top, w->top));
         }
-        if (!o->keep)
+        failed = worker_sees_others(w) || failed;
+        if (!o->keep || (!failed && !o->nth))
             run_command(mem_printf("rm -rf %s", w->top));
         else
             (void)printf("kept %s\n", w->top);
@@ -150,7 +171,7 @@ static bool worker_wait(const struct options *o, struct worker *workers, size_t 
         *w = (struct worker){0};
         break;
     }
-    return status != 0;
+    return failed;
 }
 
 static size_t run_all(const struct options *o, size_t *ret_failed)
