@@ -37,6 +37,7 @@ struct drain {
     size_t later_count;
     int64_t start_ns;
     uint64_t top, epoch; /* the redirect that the walk is for */
+    uint64_t moved_at;   /* when its directory came to lie where it is, before the walk */
 };
 
 static void drain_push(struct drain *d, uint64_t id)
@@ -319,9 +320,21 @@ static void drain_look_page(struct fs_volume *vol, const char *prefix, bool send
     change_end(&c, NULL);
 }
 
-/* Looks at the old place, to its end or until enough is known. */
-static int drain_look(struct fs_volume *vol, const char *prefix, bool send, bool whole,
-                      struct drain_found *found)
+/* When the directory of a drain came to lie where it is. A walk leaves alone what is at home at
+ * that moment, so what it found counts only if the directory did not move, nor move there and back,
+ * until the end. 0: it is gone. Lock held. */
+static uint64_t drain_moved_at(struct fs_volume *vol, uint64_t id)
+{
+    const struct inode *dir = inode_find(vol, id);
+
+    return dir && !(dir->flags & INODE_GONE) ? path_moved_at(vol, dir) : 0;
+}
+
+/* Looks at the old place, to its end or until enough is known. send is NULL, or the drain whose
+ * walk is done: markers go only while its directory has not moved since, -EAGAIN if it has. What
+ * was at home during the walk still counts on its marker when it is away again. */
+static int drain_look(struct fs_volume *vol, const char *prefix, const struct drain *send,
+                      bool whole, struct drain_found *found)
 {
     char *token = NULL;
     bool more = true;
@@ -338,8 +351,10 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool send, bool
         if (err == -ENOENT)
             err = 0;
         vol_lock(vol);
+        if (!err && send && drain_moved_at(vol, send->top) != send->moved_at)
+            err = -EAGAIN;
         if (!err)
-            drain_look_page(vol, prefix, send, &r, found);
+            drain_look_page(vol, prefix, send != NULL, &r, found);
         if (vol->stopping)
             err = -EINTR;
         vol_unlock(vol);
@@ -350,16 +365,6 @@ static int drain_look(struct fs_volume *vol, const char *prefix, bool send, bool
     }
     free(token);
     return err;
-}
-
-/* When the directory of a drain came to lie where it is. A walk leaves alone what is at home at
- * that moment, so what it found counts only if the directory did not move, nor move there and back,
- * until the end. 0: it is gone. Lock held. */
-static uint64_t drain_moved_at(struct fs_volume *vol, uint64_t id)
-{
-    const struct inode *dir = inode_find(vol, id);
-
-    return dir && !(dir->flags & INODE_GONE) ? path_moved_at(vol, dir) : 0;
 }
 
 static void drain_finish(struct fs_volume *vol, uint64_t id, uint64_t epoch, uint64_t moved_at)
@@ -437,14 +442,15 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
     int err = drain_flights(d->vol, prefix) ? -EAGAIN : 0;
 
     if (!err)
-        err = drain_look(d->vol, prefix, false, false, &found);
+        err = drain_look(d->vol, prefix, NULL, false, &found);
     if (!err && found.strays + found.markers > 0) {
         d->start_ns = clock_mono_ns();
         d->top = id;
         d->epoch = epoch;
+        d->moved_at = moved_at;
         err = drain_walk(d, id);
         if (!err)
-            err = drain_look(d->vol, prefix, false, true, &found);
+            err = drain_look(d->vol, prefix, NULL, true, &found);
     }
     if (err)
         return err;
@@ -454,7 +460,7 @@ static int drain_redirect(struct drain *d, uint64_t id, uint64_t epoch, const ch
         log_event(LOG_WARN, "drain_left", "prefix=%s objects=%zu", LOG_Q(prefix), found.strays);
     }
     if (found.strays + found.markers > 0)
-        err = drain_look(d->vol, prefix, true, true, &found);
+        err = drain_look(d->vol, prefix, d, true, &found);
     if (!err)
         drain_finish(d->vol, id, epoch, moved_at);
     return err;
