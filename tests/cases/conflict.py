@@ -177,6 +177,26 @@ def renames(p):
     p.check("taken", {"y": b"by b", "keep": b""}, [("y", b"as it was")])
 
 
+def in_flight(p):
+    """While an upload of a waits for the store, b replaces the object and a renames or removes the file."""
+    for what in ("renamed", "removed"):
+        top = "flight-" + what
+        p.begin(top, {"x": b"as it was", "keep": b""})
+        p.a.write(top + "/x", b"by a")
+        p.b.write(top + "/x", b"by b")
+        p.faults.set("store.put key=*/x stall")
+        p.a.run("flush", f"{p.a.server.export}/{top}", status=1)
+        kit.wait_for(lambda: p.faults.counts()["store.put"]["in_flight"] > 0, "the upload waits")
+        p.b.flush("/" + top)
+        if what == "renamed":
+            p.a.rename(top + "/x", top + "/y")
+        else:
+            p.a.remove(top + "/x")
+        p.faults.set("")
+        p.a.flush("/" + top)
+        p.check(top, {"x": b"by b", "keep": b"", **({"y": b"by a"} if what == "renamed" else {})})
+
+
 def drains(p):
     """a renames a directory, and its copies hang while b writes below the old name and below the new one."""
     p.begin("drain", {"keep": b""})
@@ -226,7 +246,7 @@ def unconditional(p):
 def main():
     with kit.Case(f"conflict-{KIND}") as case:
         p = Pair(case)
-        for part in (writes, parts, removals, renames, drains, unconditional):
+        for part in (writes, parts, removals, renames, in_flight, drains, unconditional):
             part(p)
         p.a.server.stop()
         p.b.server.stop()
