@@ -147,6 +147,18 @@ static void flight_keep_old(struct inode *ino)
     ino->old_flight_len = ino->flight_len;
 }
 
+bool flight_running(struct fs_volume *vol, const struct inode *ino)
+{
+    return ino->flight_key && flight_find(vol, ino->flight_key) == ino;
+}
+
+int flight_known(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
+{
+    return ino->type != FS_DIR && ino->flight_key && !ino->flight_live
+               ? flight_resolve(vol, req, ino)
+               : 0;
+}
+
 int flight_resolve(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
 {
     struct change c;

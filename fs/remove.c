@@ -39,10 +39,10 @@ int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, s
         if (err)
             return err;
         /* While an upload writes that key nobody knows the ETag it will have. */
-        bool rewritten = ino->flight_key && strcmp(key, ino->flight_key) == 0;
+        bool rewritten = flight_running(vol, ino) && strcmp(key, ino->flight_key) == 0;
         intent_delete(vol, c, dir->id, key, rewritten ? NULL : ino->base_etag);
     }
-    if (ino->flight_key && strcmp(key, ino->flight_key) != 0)
+    if (flight_running(vol, ino) && strcmp(key, ino->flight_key) != 0)
         intent_delete(vol, c, dir->id, ino->flight_key, NULL);
     return 0;
 }
@@ -64,7 +64,7 @@ static int remove_check(struct fs_volume *vol, struct fs_req *req, const struct 
         return err;
     if (a->is_dir != ((*ret)->type == FS_DIR))
         return a->is_dir ? -ENOTDIR : -EISDIR;
-    return a->is_dir ? scan_empty(vol, req, *ret) : 0;
+    return a->is_dir ? scan_empty(vol, req, *ret) : flight_known(vol, req, *ret);
 }
 
 static int remove_try(struct fs_volume *vol, struct fs_req *req, void *p)

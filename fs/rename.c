@@ -76,11 +76,11 @@ static int rename_file_base(struct fs_volume *vol, struct change *c, const struc
         int err = path_base_key(vol, src, key);
         if (err)
             return err;
-        bool rewritten = src->flight_key && strcmp(key, src->flight_key) == 0;
+        bool rewritten = flight_running(vol, src) && strcmp(key, src->flight_key) == 0;
         intent_delete(vol, c, n->from_dir->id, key, rewritten ? NULL : src->base_etag);
         inode_move_base(vol, src, key);
     }
-    if (src->flight_key && !intent_find(vol, src->flight_key))
+    if (flight_running(vol, src) && !intent_find(vol, src->flight_key))
         intent_delete(vol, c, n->from_dir->id, src->flight_key, NULL);
     return 0;
 }
@@ -205,8 +205,10 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     err = rename_check(vol, req, a, &n);
     /* An upload that a crash cut off may have replaced the base: know it before it gets a key of
      * its own. */
-    if (!err && n.src->type != FS_DIR && n.src->flight_key && !n.src->flight_live)
-        err = flight_resolve(vol, req, n.src);
+    if (!err)
+        err = flight_known(vol, req, n.src);
+    if (!err && n.tgt)
+        err = flight_known(vol, req, n.tgt);
     if (err)
         return err;
     write_wcc_before(n.from_dir, vol, a->from_wcc);
