@@ -82,6 +82,9 @@ class FileStore:
     def uploads(self):
         return []
 
+    def uploads_known(self):
+        return []
+
     @staticmethod
     def _meta(path):
         """The file's own mode, owner, group and time, unless an xattr says what could not be put there."""
@@ -189,6 +192,11 @@ class S3Store:
     def uploads(self):
         """Multipart uploads that nobody finished."""
         return self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads") or []
+
+    def uploads_known(self):
+        """Without those that have no part: a kill while the reply with an upload's id is on its way leaves one that nobody knows."""
+        return [u for u in self.uploads()
+                if self.client.list_parts(Bucket=BUCKET, Key=u["Key"], UploadId=u["UploadId"]).get("Parts")]
 
     def _entry(self, key):
         answer = self.client.get_object(Bucket=BUCKET, Key=key)
