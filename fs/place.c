@@ -252,7 +252,7 @@ static bool place_still_clear(struct fs_volume *vol, const struct inode *ino)
 {
     char key[STORE_KEY_MAX + 1];
 
-    return ino->target_key && path_key(vol, ino, key) == 0 && strcmp(key, ino->target_key) == 0 &&
+    return !dirty_local(ino) && path_key(vol, ino, key) == 0 && strcmp(key, ino->target_key) == 0 &&
            dirty_way_clear(vol, ino);
 }
 

@@ -9,7 +9,8 @@
  *                         below it; for room among the files on their way, where only those count
  *                         that are not parked. It never waits for anything parked, so it ends.
  *   an upload (dirty.c)   for a drain that reserves its key        WAIT_DRAIN
- *                         for another upload in flight to its key  WAIT_FLIGHT
+ *                         for another upload in flight to its key  WAIT_FLIGHT; one that was cut
+ *                         off is looked for first, whatever stands in the way of the next
  *                         for a file whose base lies there         WAIT_BASE, on that file's upload
  *                         for a deletion                           WAIT_DELETION
  *   a deletion (intent.c) for drains and uploads in flight below it
