@@ -173,7 +173,8 @@ static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
     a->wcc->after_valid = true;
     if (ino->type != FS_REG)
         return -EINVAL;
-    err = commit_waits(ino) ? pressure_db(vol->fs) : 0;
+    /* "No space" would make the client forget bytes that the stage has. */
+    err = commit_waits(ino) && pressure_db(vol->fs) ? -EAGAIN : 0;
     if (!err)
         err = commit_inode(vol, req, ino, &seq);
     if (err != -ERESTART && err != -EAGAIN) {

@@ -62,6 +62,7 @@ struct model {
     struct cell file[FILE_SIZE];
     struct extent rows[FILE_SIZE];  /* by offset; len 0 = none */
     struct cell flushed[FILE_SIZE]; /* the file at the last flush */
+    bool uploaded[FILE_SIZE];       /* rows that an upload took away since */
     uint64_t version;
 };
 
@@ -174,7 +175,7 @@ static void row_del(void *ctx, uint64_t off)
 {
     struct model *m = ctx;
 
-    assert_true(m->rows[off].len > 0);
+    assert_true(m->rows[off].len > 0 || m->uploaded[off]);
     m->rows[off].len = 0;
 }
 
@@ -190,12 +191,32 @@ static void model_flush(struct model *m)
     struct extent_graves *graves = extent_map_flush(m->map, row_del, row_put, m);
 
     assert_false(extent_map_unflushed(m->map));
+    memset(m->uploaded, 0, sizeof(m->uploaded));
     memcpy(m->flushed, m->file, sizeof(m->file));
     check_rows(m);
     extent_graves_free(graves);
     check_rows(m);
     /* Only bytes of extents are alive now. */
     assert_int_equal(m->stage.live, extent_map_bytes(m->map));
+}
+
+/* An upload of that version ended while newer writes cannot be flushed yet: its rows go, and the
+ * bytes that only they pointed at; those of newer rows stay. */
+static void model_uploaded(struct model *m, uint64_t version)
+{
+    model_drop(m, version);
+    struct extent_graves *graves = extent_map_take_graves(m->map, version);
+    check_rows(m);
+    for (uint64_t off = 0; off < FILE_SIZE; off++) {
+        if (m->rows[off].len == 0 || m->rows[off].version > version)
+            continue;
+        for (uint64_t i = off; i < off + m->rows[off].len; i++)
+            m->flushed[i].version = 0;
+        m->rows[off].len = 0;
+        m->uploaded[off] = true;
+    }
+    extent_graves_free(graves);
+    check_rows(m);
 }
 
 /* A new map from the rows, as after a restart. */
@@ -231,6 +252,8 @@ static void model_step(struct model *m, unsigned r)
         model_flush(m);
     } else if (r < 92) {
         model_restart(m);
+    } else if (r < 94) {
+        model_uploaded(m, m->version - (uint64_t)random() % 3);
     } else {
         m->version++;
     }
@@ -308,6 +331,40 @@ static void test_kept_bytes_wait_for_the_database(void **state)
     assert_int_equal(m->stage.live, 0);
 }
 
+static void test_upload_gives_back_beside_new_writes(void **state)
+{
+    struct model *m = *state;
+
+    model_insert(m, 0, 100);
+    model_flush(m);
+    m->version++;
+    model_insert(m, 200, 50);
+    model_flush(m);
+    m->version++;
+    model_insert(m, 210, 10); /* cuts a row that is newer than the upload */
+    model_uploaded(m, m->version - 2);
+    assert_int_equal(m->stage.live, 60);
+    model_flush(m);
+    assert_int_equal(m->stage.live, 50);
+}
+
+static void test_unkept(void **state)
+{
+    struct model *m = *state;
+    struct extent_snapshot snapshot;
+
+    model_insert(m, 0, 10);
+    model_flush(m);
+    model_insert(m, 20, 10);
+    extent_map_unkept(m->map, &snapshot);
+    assert_int_equal(snapshot.count, 1);
+    assert_int_equal(snapshot.extents[0].off, 20);
+    model_cut(m, 0, UINT64_MAX);
+    assert_int_equal(m->stage.live, 20);
+    extent_snapshot_clear(&snapshot);
+    assert_int_equal(m->stage.live, 10);
+}
+
 static void test_snapshot(void **state)
 {
     struct model *m = *state;
@@ -347,6 +404,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_merge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_bytes_wait_for_the_database, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_upload_gives_back_beside_new_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unkept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_leaves_what_the_database_has, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
