@@ -680,5 +680,5 @@ void *drain_main(void *vol);
 /* The prefix of a drain below key, or NULL. */
 const char *drain_below(struct fs_volume *vol, const char *key);
 
-#include "fs/upload.h"     /* uploads: flight.c, detach.c, place.c, upload.c */
 #include "fs/status_int.h" /* what is remembered and counted for "pailfs status" */
+#include "fs/upload.h"     /* uploads: flight.c, detach.c, place.c, upload.c */
