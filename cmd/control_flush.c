@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -37,14 +38,30 @@ static bool flush_in_export(const char *name, const char *path, const char **ret
     return true;
 }
 
+/* The digits at *text, which has to go on with the character end. */
+static bool flush_parse_number(const char **text, char end, uint64_t *ret)
+{
+    char *stop = NULL;
+
+    errno = 0;
+    if (**text < '0' || **text > '9')
+        return false;
+    *ret = strtoull(*text, &stop, 10);
+    if (errno || *stop != end)
+        return false;
+    *text = stop + (end != '\0');
+    return true;
+}
+
 /* "START-TIME-ID". False if it is no such thing. */
 static bool flush_parse_mark(const char *text, uint64_t *ret_start, struct fs_mark *ret)
 {
-    int end = 0;
+    uint64_t at_ns = 0;
+    bool good = flush_parse_number(&text, '-', ret_start) &&
+                flush_parse_number(&text, '-', &at_ns) && flush_parse_number(&text, '\0', &ret->id);
 
-    return sscanf(text, "%" SCNu64 "-%" SCNd64 "-%" SCNu64 "%n", ret_start, &ret->at_ns, &ret->id,
-                  &end) == 3 &&
-           end > 0 && text[end] == '\0';
+    ret->at_ns = (int64_t)at_ns;
+    return good && at_ns <= INT64_MAX;
 }
 
 struct flush_sum {

@@ -179,6 +179,7 @@ static json_t *json_export(const struct control_export *export, const struct fs_
     put(o, "errors", json_errors(s));
     put(o, "conflicts", json_u64(s->conflicts));
     put(o, "last_conflicts", json_conflicts(export->name, s));
+    put(o, "damaged_bytes", json_u64(s->damaged));
     put(o, "hidden_keys", json_u64(s->hidden));
     put(o, "inodes_in_memory", json_u64(s->inodes));
     return o;

@@ -62,6 +62,7 @@ FIELD(deletes_done)
 FIELD(deletes_failed)
 FIELD(conflicts)
 FIELD(hidden)
+FIELD(damaged)
 FIELD(store_failures)
 
 static const struct metric_of_export export_metrics[] = {
@@ -83,6 +84,8 @@ static const struct metric_of_export export_metrics[] = {
      get_deletes_failed},
     {"conflicts_total", "Changes that met somebody else's change of the same object.",
      METRIC_COUNTER, get_conflicts},
+    {"damaged_bytes", "Staged bytes that were missing or damaged at the start.", METRIC_GAUGE,
+     get_damaged},
     {"hidden_keys", "Keys seen in the bucket that cannot be file names.", METRIC_GAUGE, get_hidden},
     {"store_failures_total", "Single requests to the store that failed.", METRIC_COUNTER,
      get_store_failures},

@@ -176,6 +176,9 @@ static void print_trouble(const json_t *export, FILE *out)
         print_name(text(event, "kept_as"), out);
         (void)fputc('\n', out);
     }
+    if (number(export, "damaged_bytes") > 0)
+        (void)fprintf(out, "  %-10s %s that clients wrote were missing or damaged at the start\n",
+                      "DAMAGED", TEXT_BYTES(number(export, "damaged_bytes")));
     if (number(export, "hidden_keys") > 0)
         (void)fprintf(out, "  %-10s %" PRIu64 " keys that cannot be file names\n", "not shown",
                       number(export, "hidden_keys"));

@@ -247,6 +247,7 @@ void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
     ret->deletes_failed = vol->log.deletes_failed;
     ret->conflicts = vol->conflicts;
     ret->hidden = vol->hidden;
+    ret->damaged = vol->damaged_bytes;
     ret->inodes = vol->inode_count;
     status_copy_events(vol->log.errors, vol->log.error_at, ret->errors);
     status_copy_events(vol->log.conflicts, vol->log.conflict_at, ret->conflict);

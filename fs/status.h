@@ -54,6 +54,7 @@ struct fs_status_event { /* something that went wrong, or a conflict */
 struct fs_status {
     const char *url; /* the volume's */
     bool read_only;
+    uint64_t damaged; /* staged bytes that were missing or damaged at the start */
 
     /* Not in the bucket: */
     uint64_t files, bytes; /* files, links and directories ahead of it; their bytes in the stage */

@@ -86,7 +86,7 @@ static void test_table_trouble(void **state)
         " \"store\": {\"answering\": false, \"failing_since\": \"S\", \"last_error\": \"refused\"},"
         " \"conflicts\": 1, \"last_conflicts\": [{\"time\": \"T\", \"path\": \"/m/x\","
         "                                         \"kept_as\": \"/m/x.conflict\"}],"
-        " \"hidden_keys\": 4}],"
+        " \"hidden_keys\": 4, \"damaged_bytes\": 3072}],"
         " \"state\": {\"error\": \"No space left on device\", \"error_since\": \"E\"}}");
 
     expect(table,
@@ -97,6 +97,7 @@ static void test_table_trouble(void **state)
     expect(table, "/m/c, 3 times, the last at T: Permission denied: AccessDenied");
     expect(table, "no request has succeeded since S: refused");
     expect(table, "/m/x, ours is /m/x.conflict");
+    expect(table, "3.0 KiB that clients wrote were missing or damaged");
     expect(table, "4 keys that cannot be file names");
     expect(table, "REFUSES TO WRITE since E: No space left on device");
     expect(table, "Not everything is in the bucket yet.");
