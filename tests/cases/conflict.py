@@ -130,6 +130,17 @@ def parts(p):
         kit.equal([p.b.nfs.commit(handle) for _ in range(2)], [nfs3.OK if warm else EIO, nfs3.OK], "COMMIT tells a loss, once")
 
 
+    # Sent by parts; the same amount, so that size and name do not tell them apart.
+    p.begin("large", {"x": b"as it was"})
+    ours, theirs = noise.randbytes(20 << 20), noise.randbytes(20 << 20)
+    p.b.write("large/x", ours)
+    p.a.write("large/x", theirs)
+    p.a.flush("/large")
+    p.b.flush("/large")
+    p.check("large", {"x": theirs}, [("x", ours)])
+    kit.equal(p.store.uploads(), [], "multipart uploads left")
+
+
 def removals(p):
     before = p.begin("removed", {"x": b"as it was", "keep": b""})
     p.a.remove("removed/x")  # goes to the bucket below, after the other's write
