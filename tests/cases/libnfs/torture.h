@@ -57,6 +57,7 @@ struct unstable { /* a write that was not committed: bytes [off, end) of seed */
 };
 
 struct thing {
+    struct thing *next; /* of all that ever were */
     enum kind kind;
     bool shared; /* a directory that all clients work in; never removed */
     unsigned owner;
@@ -77,6 +78,7 @@ struct thing {
 };
 
 struct thing *thing_new(enum kind kind, unsigned owner);
+void thing_free_all(void);
 void thing_attach(struct thing *thing, struct thing *dir, const char *name);
 void thing_detach(struct thing *thing);
 struct thing *thing_child(const struct thing *dir, const char *name);

@@ -302,6 +302,7 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < torture.client_count; i++)
         wire_close(&torture.clients[i]);
+    thing_free_all();
     (void)fclose(trace_file);
     return 0;
 }

@@ -6,14 +6,29 @@
 
 /* ---- the tree ---- */
 
+static struct thing *things;
+
 struct thing *thing_new(enum kind kind, unsigned owner)
 {
     struct thing *thing = calloc(1, sizeof(*thing));
 
+    thing->next = things;
+    things = thing;
     thing->kind = kind;
     thing->owner = owner;
     thing->mtime_ns = -1;
     return thing;
+}
+
+void thing_free_all(void)
+{
+    while (things) {
+        struct thing *thing = things;
+        things = thing->next;
+        content_free(thing);
+        free(thing->kids);
+        free(thing);
+    }
 }
 
 void thing_attach(struct thing *thing, struct thing *dir, const char *name)

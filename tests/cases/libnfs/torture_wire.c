@@ -64,6 +64,7 @@ void wire_close(struct client *client)
     }
     free(client->in);
     free(client->out);
+    free(client->own);
 }
 
 static void connect_now(struct client *client)
