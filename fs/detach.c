@@ -154,7 +154,9 @@ void detach_run(struct fs_volume *vol, struct inode *ino)
     vol_lock(vol);
     ino->flags &= ~(uint32_t)(INODE_UPLOADING | INODE_DETACH);
     mpu_drop_gone(vol, ino);
-    if (!(ino->flags & INODE_GONE))
+    if (ino->flags & INODE_GONE)
+        flight_remove(vol, ino); /* that of before a crash: its deletion waits for this */
+    else
         dirty_update(vol, ino, err ? CLOCK_S : 0);
     inode_unpin(vol, ino);
     (void)pthread_cond_broadcast(&vol->cond);

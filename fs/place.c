@@ -296,6 +296,8 @@ void place_run(struct fs_volume *vol, struct inode *ino)
         ino->flags &= ~(uint32_t)INODE_UPLOADING;
         ino->flight_live = false;
         mpu_drop_gone(vol, ino);
+        if (ino->flags & INODE_GONE)
+            flight_remove(vol, ino); /* that of before a crash: its deletion waits for this */
         if (err == -EBUSY) {
             if (announced)
                 flight_forget(vol, ino); /* nothing was sent */
