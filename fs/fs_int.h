@@ -286,7 +286,7 @@ struct fs_volume {
     struct intent_list to_check;    /* markers: does a directory live there? */
     struct intent_list ready;       /* gathered for the next request */
     size_t ready_count;
-    int64_t ready_first_ns, ready_last_ns;
+    int64_t ready_first_ns, ready_last_ns, ready_many_ns;
     bool intent_urgent; /* an upload waits for one: gather no longer */
     struct touched *touched;
     struct query_list queries; /* oldest first */

@@ -26,9 +26,10 @@ enum {
     INTENT_QUIET_MS = 300,  /* since another one became ready: gathers what one rm -rf removes */
     INTENT_MANY = 16,       /* that are gathered: it is one, and it may pause for breath */
     INTENT_MANY_QUIET_MS = 2000,
-    INTENT_GATHER_MS = 30000, /* but not longer than this */
-    INTENT_MARKER_MS = 200,   /* a directory's marker looks again at what is below it */
-    INTENT_LOOKS_MAX = 1000,  /* at one go, with the lock held */
+    INTENT_MANY_AFTER_MS = 5000, /* after a request with many: a marker goes with what follows */
+    INTENT_GATHER_MS = 30000,    /* but not longer than this */
+    INTENT_MARKER_MS = 200,      /* a directory's marker looks again at what is below it */
+    INTENT_LOOKS_MAX = 1000,     /* at one go, with the lock held */
     INTENT_DEADLINE_S = 60,
     INTENT_POLL_MS = 100,
 };
@@ -257,17 +258,20 @@ static int intent_check_try(struct fs_volume *vol, struct fs_req *req, void *arg
             intent->checked_gen = gen + 1;
         return 0;
     }
+    if (!err)
+        err = need_path(vol, req, dir);
     if (err)
         return err;
     intent->checked_gen = gen + 1;
     if (dir->type != FS_DIR || (dir->flags & INODE_DIRTY))
-        return 0; /* it makes its marker anew */
-    dir->flags |= INODE_MARKER;
+        return 0;                                  /* it makes its marker anew */
+    dir->flags |= INODE_MARKER | INODE_META_DIRTY; /* its attributes may have changed while away */
     dir->base_epoch = vol->epoch;
     change_begin(&c, vol);
     change_row(&c, dir);
     intent_drop(vol, &c, intent);
     change_end(&c, NULL);
+    dirty_update(vol, dir, 0);
     return 0;
 }
 
@@ -346,7 +350,9 @@ struct intent_batch {
 /* True if what is gathered should go now. */
 static bool intent_enough(const struct fs_volume *vol, const struct intent_batch *b, int64_t now)
 {
-    int64_t quiet_ms = vol->ready_count < INTENT_MANY ? INTENT_QUIET_MS : INTENT_MANY_QUIET_MS;
+    bool many = vol->ready_count >= INTENT_MANY ||
+                (vol->ready_many_ns && now - vol->ready_many_ns < INTENT_MANY_AFTER_MS * CLOCK_MS);
+    int64_t quiet_ms = many ? INTENT_MANY_QUIET_MS : INTENT_QUIET_MS;
 
     return vol->ready_count >= b->max || vol->flush_all || vol->intent_urgent ||
            now - vol->ready_last_ns >= quiet_ms * CLOCK_MS ||
@@ -384,6 +390,8 @@ static void intent_collect(struct fs_volume *vol, struct intent_batch *b)
             (struct store_delete){.key = intent->key, .if_match = b->etags[b->count]};
         b->count++;
     }
+    if (b->count >= INTENT_MANY)
+        vol->ready_many_ns = now;
     vol->ready_first_ns = now;
     intent_unconditional(vol, b);
 }
