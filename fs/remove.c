@@ -27,7 +27,9 @@ int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, s
         /* A marker may lie in each place where the directory's content lay; a real directory is
          * there as soon as anything was below it. */
         for (size_t i = 0; i < sources.count; i++) {
-            if ((ino->flags & INODE_MARKER) || ino->flight_key || i > 0 || vol->caps.real_dirs)
+            /* One that was moved and came back has its marker there, and does not know it. */
+            if ((ino->flags & INODE_MARKER) || ino->flight_key || i > 0 || vol->caps.real_dirs ||
+                ino->since > ino->id)
                 intent_delete(vol, c, dir->id, sources.s[i].prefix, NULL);
         }
         sources_clear(&sources);
