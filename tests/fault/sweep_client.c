@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "tests/fault/sweep.h"
 
-enum { CLIENT_PAUSE_US = 10 * 1000 };
+enum { CLIENT_PAUSE_US = 10 * 1000, CLIENT_DURABLE_US = 3000 };
 
 static void die(const char *what)
 {
@@ -79,7 +79,7 @@ static int call_reply(struct call *call, int err)
     while (fs_durable(call->g->fs) < call->req.seq) {
         if (clock_mono_ns() >= call->deadline_ns)
             return -EAGAIN;
-        (void)usleep(1000);
+        (void)usleep(CLIENT_DURABLE_US);
     }
     return err;
 }

@@ -27,9 +27,9 @@ static const struct fault {
     uint64_t stride;
 } faults[] = {
     {"store.* error=EAGAIN", SWEEP_TOGETHER, false, 1},
-    {"store.* error=EIO", SWEEP_TOGETHER, false, 1},
+    {"store.* error=EIO", SWEEP_TOGETHER, false, 2},
     {"store.* lose", SWEEP_TOGETHER, false, 1},
-    {"store.* twice", SWEEP_TOGETHER, false, 1},
+    {"store.* twice", SWEEP_TOGETHER, false, 3},
     {"store.* error=EAGAIN", SWEEP_TOGETHER, true, 1},
     {"store.get cut", SWEEP_TOGETHER, false, 1},
     {"store.* kill", SWEEP_KILLS, false, 1},

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "tests/fault/sweep.h"
 
-enum { RUN_POLL_US = 10 * 1000 };
+enum { RUN_POLL_US = 10 * 1000, RUN_POLL_PATIENT_US = 100 * 1000 };
 
 static int64_t run_limit(void)
 {
@@ -44,6 +44,11 @@ static void run_check_view(struct gateway *g, struct run *run, const char *when)
     tree_clear(&view);
 }
 
+static void run_pause(const struct run *run)
+{
+    (void)usleep(run->patient ? RUN_POLL_PATIENT_US : RUN_POLL_US);
+}
+
 /* What would come by itself, now: a run alone in its gateway need not wait for quiet times. */
 static void run_hurry(struct gateway *g, const struct run *run)
 {
@@ -69,7 +74,7 @@ static bool run_settle(struct gateway *g, struct run *run, int64_t limit_ns, con
             break;
         free(problem);
         run_hurry(g, run);
-        (void)usleep(RUN_POLL_US);
+        run_pause(run);
     }
     tree_clear(&bucket);
     if (problem && when)
@@ -87,7 +92,7 @@ void run_quiet(struct gateway *g, struct run *run, const char *when)
 
     do {
         run_hurry(g, run);
-        (void)usleep(RUN_POLL_US);
+        run_pause(run);
         fs_get_left(g->fs, &left);
     } while (left.files + left.intents > 0 && clock_mono_ns() < limit);
     if (left.files + left.intents > 0)
