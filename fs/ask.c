@@ -128,6 +128,31 @@ static void ask_merge_source(struct fs_volume *vol, struct inode *dir, const cha
     }
 }
 
+/* True if a known file lies where it was asked for: a drain may have moved it meanwhile, and the
+ * deletion that took it from there need not be over yet. */
+static bool ask_still_there(struct fs_volume *vol, const struct inode *known,
+                            const struct ask *asks, size_t count)
+{
+    char base[STORE_KEY_MAX + 1];
+
+    if (!known || known->type == FS_DIR)
+        return true;
+    return count > 0 && path_base_key(vol, known, base) == 0 && strcmp(base, asks[0].file_key) == 0;
+}
+
+/* True if that nothing was found does not say that the directory is gone: a marker that is about to
+ * go says nothing of the directory that lives there by now, nor do questions to several places
+ * while what is below goes from one to the other. */
+static bool ask_is_mute(struct fs_volume *vol, const struct inode *known, const struct ask *asks,
+                        size_t count)
+{
+    for (size_t i = 0; i < count && known && known->type == FS_DIR; i++) {
+        if (key_unsettled_below(vol, asks[i].dir_key, asks[i].stamp))
+            return true;
+    }
+    return false;
+}
+
 /* Takes the answers into the state. Lock held. */
 static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, struct ask *asks,
                      size_t count, int known_type, uint64_t dir_gen, int64_t now)
@@ -137,7 +162,8 @@ static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, s
     if (!dir || (dir->flags & INODE_GONE) || dir_gen != vol->dir_gen)
         return -ERESTART;
     struct inode *known = inode_find_name(vol, dir_id, name);
-    if ((known ? (int)known->type : 0) != known_type || (known && inode_owned(vol, known)))
+    if ((known ? (int)known->type : 0) != known_type || (known && inode_owned(vol, known)) ||
+        !ask_still_there(vol, known, asks, count))
         return -ERESTART;
     for (size_t i = 0; i < count; i++) {
         if ((key_unsettled(vol, asks[i].file_key, asks[i].stamp) &&
@@ -149,11 +175,8 @@ static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, s
     change_begin(&c, vol);
     for (size_t i = 0; i < count && !found; i++)
         ask_merge_source(vol, dir, name, known, &asks[i], now, &c, &found);
-    /* A marker that is about to go says nothing of the directory that lives there by now. */
-    bool mute = false;
-    for (size_t i = 0; i < count && known && known->type == FS_DIR; i++)
-        mute = mute || intent_find(vol, asks[i].dir_key);
-    if (!found && known && !mute && observe_gone(vol, dir, known, &c))
+    if (!found && known && !ask_is_mute(vol, known, asks, count) &&
+        observe_gone(vol, dir, known, &c))
         known = NULL;
     else if (!found && known)
         known->checked_ns = now;

@@ -255,6 +255,8 @@ static void page_merge_missing(struct fs_volume *vol, struct inode *dir, const s
         if (dir->scan->several)
             return;
         memcpy(key, natural, sizeof(key));
+        if (key_unsettled_below(vol, key, stamp))
+            return; /* what it shows by may have come there since */
     } else if (!known->base_etag || path_base_key(vol, known, key) != 0) {
         return;
     }

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "tests/fault/fault.h"
 #include "tests/fs/volume_rig.h"
 
@@ -25,6 +26,8 @@ enum {
     MANY = 1500, /* more than a drain has on its way at a time */
     REMOVED = 10000,
     REMOVED_DIRS = 10,
+    LOOKERS = 4,
+    LOOKED = 20,
 };
 
 static uint64_t calls(enum fault_point point)
@@ -215,6 +218,59 @@ static void test_there_and_back(void **state)
     rig_check_body(top, "f", "body");
 }
 
+struct looker {
+    uint64_t dir;
+    _Atomic bool stop;
+    _Atomic int answers, wrong;
+};
+
+static void *look_main(void *arg)
+{
+    struct looker *looker = arg;
+
+    while (!looker->stop) {
+        for (int i = 0; i < LOOKED; i++) {
+            CLEANUP_FREE char *name = mem_printf("f%d", i);
+            int err = rig_look(looker->dir, name, NULL);
+            looker->answers++;
+            if (err)
+                looker->wrong = err;
+        }
+    }
+    return NULL;
+}
+
+/* Somebody asks the store for a file where it lay, just before the drain takes it from there: the
+ * answer "not there", while the deletion of the old key has not been told yet, says nothing. */
+static void test_looked_at_while_it_moves(void **state)
+{
+    uint64_t root = fs_root(rig_vol);
+    struct looker looker = {0};
+    pthread_t threads[LOOKERS];
+
+    (void)state;
+    fill_bucket("ka", LOOKED, "body");
+    assert_int_equal(rig_look(root, "ka", &looker.dir), 0);
+    assert_int_equal(rig_list(looker.dir), LOOKED);
+    assert_int_equal(fault_rules_set("store.head delay=20ms\nstore.delete lose p=0.7 seed=1\n"), 0);
+    for (int i = 0; i < LOOKERS; i++)
+        assert_int_equal(thread_start(&threads[i], "look", look_main, &looker), 0);
+    for (int i = 0; i < 12; i++) {
+        rig_rename(root, i % 2 ? "kb" : "ka", root, i % 2 ? "ka" : "kb");
+        (void)usleep(150 * 1000);
+    }
+    looker.stop = true;
+    for (int i = 0; i < LOOKERS; i++)
+        (void)pthread_join(threads[i], NULL);
+    assert_int_equal(fault_rules_set(NULL), 0);
+    assert_int_equal(looker.wrong, 0);
+    assert_true(looker.answers > 0);
+    assert_int_equal(rig_list(looker.dir), LOOKED);
+    rig_settled();
+    assert_int_equal(rig_bucket_files("ka"), LOOKED);
+    assert_false(rig_bucket_has("kb"));
+}
+
 static void test_removal_in_batches(void **state)
 {
     uint64_t root = fs_root(rig_vol), top, dir;
@@ -278,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_large_directories_swap),
         cmocka_unit_test(test_unseen_directories_move),
         cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_looked_at_while_it_moves),
         cmocka_unit_test(test_removal_in_batches),
         cmocka_unit_test(test_nothing_sent),
     };
