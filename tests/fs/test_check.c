@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +113,7 @@ static void child_main(void)
     start(3600 * CLOCK_S);
     put(dir, "late", "only in the stage");
     put(dir, "later", "and this");
-    _exit(0); /* as SIGKILL would end it: the log stays */
+    (void)kill(getpid(), SIGKILL); /* the log stays; a sanitizer's exit would wait and let it go */
 }
 
 static int setup(void **state)
@@ -131,7 +132,7 @@ static int setup(void **state)
     if (pid == 0)
         child_main();
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     return 0;
 }
 
