@@ -59,6 +59,14 @@ static void feed_set(int client, const uint8_t *bytes, size_t len)
     pthread_mutex_unlock(&feed.lock);
 }
 
+static unsigned feed_receives(void)
+{
+    pthread_mutex_lock(&feed.lock);
+    unsigned receives = feed.receives;
+    pthread_mutex_unlock(&feed.lock);
+    return receives;
+}
+
 /* After some receives in a row others get their turn. Whatever the last of them brought must be run
  * all the same: no event comes for it. So everything is there at once, in every amount up to more
  * than one turn takes, and nothing comes afterwards. */
@@ -100,7 +108,8 @@ static void test_last_round(void **state)
         peer_send_all(fd, "", 1); /* the event, once; the byte itself is never received */
         for (uint32_t i = 0; i < count; i++)
             assert_int_equal(peer_recv_xid(fd), i);
-        receives_max = feed.receives > receives_max ? feed.receives : receives_max;
+        unsigned receives = feed_receives();
+        receives_max = receives > receives_max ? receives : receives_max;
     }
     assert_true(receives_max > 20);
     close(fd);
