@@ -105,6 +105,7 @@ struct scan { /* a listing of the store into the database, on its way */
     size_t at;          /* source being listed */
     char *token, *last; /* continuation, and the last key seen, of it */
     int64_t started_ns;
+    uint64_t load_gen; /* volume->load_gen then */
     uint64_t stamp;
     uint64_t dir_gen; /* volume->dir_gen when the sources were right */
     bool several;     /* the directory has more sources, of names that are known */

@@ -222,7 +222,8 @@ static void page_merge_name(struct fs_volume *vol, struct inode *dir, struct pag
             return;
         known = inode_load(vol, &n->row, &n->dirent);
     }
-    if (known && (inode_owned(vol, known) || known->pins > 0))
+    if (known && (inode_owned(vol, known) || known->pins > 0 ||
+                  known->checked_ns > dir->scan->started_ns)) /* the page may be older */
         return;
     /* A name that an earlier source has is not this source's. */
     if (known && src->until != UINT64_MAX)
@@ -243,6 +244,11 @@ static void page_merge_missing(struct fs_volume *vol, struct inode *dir, const s
     char key[STORE_KEY_MAX + 1], natural[STORE_KEY_MAX + 1];
     struct inode *known = inode_find_name(vol, dir->id, dirent->name);
 
+    /* A later page of a listing may be as old as the first, and then does not show what came there
+     * since. What is not in memory may have come since if anything was evicted since. */
+    if (known ? known->checked_ns > dir->scan->started_ns
+              : p->lo && dir->scan->load_gen != vol->load_gen)
+        return;
     if (!known) {
         if (negative_find(vol, dir->id, dirent->name) || inode_find(vol, row->id))
             return;
@@ -312,6 +318,7 @@ static bool page_merge(struct fs_volume *vol, struct inode *dir, struct page *p,
 static void scan_start(struct fs_volume *vol, struct inode *dir, struct scan *scan, bool empty)
 {
     scan->started_ns = clock_mono_ns();
+    scan->load_gen = vol->load_gen;
     scan->streaming = empty && !(dir->flags & INODE_LISTED);
     vol->hidden = dir->id == vol->root ? 0 : vol->hidden;
     dir->entries = 0;

@@ -28,6 +28,7 @@ enum {
     REMOVED_DIRS = 10,
     LOOKERS = 4,
     LOOKED = 20,
+    LISTED = 5000, /* pages of a thousand */
 };
 
 static uint64_t calls(enum fault_point point)
@@ -271,6 +272,23 @@ static void test_looked_at_while_it_moves(void **state)
     assert_false(rig_bucket_has("kb"));
 }
 
+/* A listing of several pages while a drain brings in what is listed. */
+static void test_listed_while_it_moves(void **state)
+{
+    uint64_t root = fs_root(rig_vol), dir;
+
+    (void)state;
+    fill_bucket("va", LISTED, "body");
+    assert_int_equal(rig_look(root, "va", &dir), 0);
+    assert_int_equal(rig_list(dir), LISTED);
+    rig_rename(root, "va", root, "vb");
+    for (int i = 0; i < 100 && rig_bucket_has("va"); i++)
+        assert_int_equal(rig_list(dir), LISTED);
+    rig_settled();
+    assert_int_equal(rig_list(dir), LISTED);
+    assert_int_equal(rig_bucket_files("vb"), LISTED);
+}
+
 static void test_removal_in_batches(void **state)
 {
     uint64_t root = fs_root(rig_vol), top, dir;
@@ -335,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_unseen_directories_move),
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_looked_at_while_it_moves),
+        cmocka_unit_test(test_listed_while_it_moves),
         cmocka_unit_test(test_removal_in_batches),
         cmocka_unit_test(test_nothing_sent),
     };
