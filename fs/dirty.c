@@ -237,26 +237,6 @@ static enum wait_for dirty_key_busy(struct fs_volume *vol, const struct inode *i
     return flight_find(vol, key) ? WAIT_FLIGHT : WAIT_NOTHING;
 }
 
-/* What of ours is still below a key, or on its way from there or to there. */
-static enum wait_for dirty_below_busy(struct fs_volume *vol, char key[STORE_KEY_MAX + 2])
-{
-    enum wait_for what = WAIT_BASE;
-    const char *below = key_tree_below(&vol->displaced_keys, key);
-
-    if (!below) {
-        what = WAIT_FLIGHT;
-        below = key_tree_below(&vol->flight_keys, key);
-    }
-    if (!below) {
-        what = WAIT_DELETION;
-        below = key_tree_below(&vol->intent_keys, key);
-    }
-    if (!below)
-        return WAIT_NOTHING;
-    (void)stpcpy(key, below);
-    return what;
-}
-
 /* In a store where "a" and "a/b" exclude each other: where the one still is, the other cannot be
  * put. */
 static enum wait_for dirty_kind_busy(struct fs_volume *vol, const struct inode *ino,
@@ -276,10 +256,14 @@ static enum wait_for dirty_kind_busy(struct fs_volume *vol, const struct inode *
             return WAIT_DRAIN;
         }
         what = dirty_key_busy(vol, ino, key);
-        if (what == WAIT_NOTHING)
-            what = dirty_below_busy(vol, key);
         if (what != WAIT_NOTHING)
             return what;
+        const char *below;
+        what = wait_below(vol, key, &below);
+        if (what != WAIT_NOTHING) {
+            (void)stpcpy(key, below);
+            return what;
+        }
         key[len] = '\0';
     }
     for (char *slash = strchr(key, '/'); slash; slash = strchr(slash + 1, '/')) {

@@ -172,21 +172,10 @@ static enum wait_for intent_below(struct fs_volume *vol, const char *key,
     /* A drain that this is in the place of may have more to find here. */
     if (!below)
         below = path_reserved(vol, key);
-    if (!below) {
-        what = WAIT_BASE;
-        below = key_tree_below(&vol->displaced_keys, key);
-    }
-    if (!below) {
-        what = WAIT_FLIGHT;
-        below = key_tree_below(&vol->flight_keys, key);
-    }
-    if (!below) {
-        what = WAIT_DELETION;
-        below = key_tree_below(&vol->intent_keys, key);
-    }
     if (!below)
-        return WAIT_NOTHING;
-    (void)stpcpy(ret_key, below);
+        what = wait_below(vol, key, &below);
+    if (what != WAIT_NOTHING)
+        (void)stpcpy(ret_key, below);
     return what;
 }
 

@@ -80,10 +80,10 @@ static bool key_below(const char *key, const char *prefix, size_t len)
 bool key_unsettled_below(struct fs_volume *vol, const char *prefix, uint64_t stamp)
 {
     const struct touched *t, *after;
+    const char *below;
     size_t len = strlen(prefix);
 
-    if (intent_find(vol, prefix) || key_tree_below(&vol->intent_keys, prefix) ||
-        key_tree_below(&vol->displaced_keys, prefix) || key_tree_below(&vol->flight_keys, prefix))
+    if (intent_find(vol, prefix) || wait_below(vol, prefix, &below) != WAIT_NOTHING)
         return true;
     HASH_ITER (hh, vol->touched, t, after) {
         if (t->stamp >= stamp && key_below(t->key, prefix, len))

@@ -316,3 +316,15 @@ const char *key_tree_below(struct key_tree *tree, const char *prefix)
         node = RB_NEXT(key_tree, tree, node);
     return node && strncmp(node->key, prefix, strlen(prefix)) == 0 ? node->key : NULL;
 }
+
+enum wait_for wait_below(struct fs_volume *vol, const char *prefix, const char **ret_key)
+{
+    *ret_key = key_tree_below(&vol->displaced_keys, prefix);
+    if (*ret_key)
+        return WAIT_BASE;
+    *ret_key = key_tree_below(&vol->flight_keys, prefix);
+    if (*ret_key)
+        return WAIT_FLIGHT;
+    *ret_key = key_tree_below(&vol->intent_keys, prefix);
+    return *ret_key ? WAIT_DELETION : WAIT_NOTHING;
+}

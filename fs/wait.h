@@ -93,3 +93,6 @@ void key_tree_add(struct key_tree *tree, struct key_node *node, const char *key)
 void key_tree_del(struct key_tree *tree, struct key_node *node);
 /* The first key that begins with prefix and goes on after it, or NULL. */
 const char *key_tree_below(struct key_tree *tree, const char *prefix);
+/* What of ours is still below prefix, or on its way from there or to there: what to wait for, and
+ * in *ret_key the key, until the lock is let go. WAIT_NOTHING and NULL: nothing. */
+enum wait_for wait_below(struct fs_volume *vol, const char *prefix, const char **ret_key);

@@ -12,6 +12,7 @@ import stores
 
 CLIENTS, FILES, STAGE = 6, 8, 32  # MiB
 TRIES = 10
+LATER_MAX_S = 100
 
 
 def body(client, number):
@@ -31,9 +32,11 @@ class Writer(threading.Thread):
         self.start()
 
     def ok(self, call):
+        end = time.monotonic() + LATER_MAX_S
         while (status := call()) != nfs3.OK:
             if status != nfs3.JUKEBOX:
                 raise kit.Failed(f"client {self.number}: NFS status {status}")
+            kit.check(time.monotonic() < end, f"client {self.number} is told to come back for ever")
             self.later += 1
             time.sleep(0.3)
 
