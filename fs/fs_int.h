@@ -6,7 +6,8 @@
  * Locks. Each volume has one mutex, volume->lock, which protects every inode, name, intent and
  * redirect of the volume. It is held for microseconds: never over a call that can wait for the
  * store, the disk or the database (db_submit only queues, so it may be called under it). Order:
- * volume->lock, then the private locks inside db, stage, reader and cloud, then fs->pool_lock.
+ * volume->walk_lock (whoever counts), volume->lock, then the private locks inside db, stage,
+ * reader, cloud and redo, then fs->pool_lock; fs->room_lock is a leaf.
  *
  * Looking again. A function whose name starts with need_ is called with the lock held and gives
  * what it names from memory. If it has to wait, it drops the lock, fetches, takes the lock again

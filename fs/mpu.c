@@ -13,9 +13,9 @@
  *    then the ETag is not the one that we name, the store refuses, and the upload begins anew.
  *  - A completion is preceded by a durable note of the version it is for (mpu.version). Without the
  *    note none was ever sent, and the upload may go on with other content. With it, one may still
- * be on its way: the upload goes on only with exactly that content, when it does not matter which
- * of the two arrives. Otherwise it is aborted first, and nothing new is announced before the store
- *    has confirmed that: after that the old completion finds no upload, on any store.
+ *    be on its way: then the upload goes on only with exactly that content, and it does not matter
+ *    which of the two arrives. Otherwise it is aborted first, and nothing new is announced before
+ *    the store has confirmed that: after that the old completion finds no upload, on any store.
  *  - PUT, COPY and completions carry the ETag of the object that they replace, or that there is
  *    none. One that comes late finds a newer object and is refused. If it comes early, in the
  *    middle of a newer try, that one is refused, and finds by the record of the flight that the
@@ -23,7 +23,7 @@
  *    goes over it.
  *  - Where the store has no conditions, the last point is a look just before: a PUT or COPY of a
  *    killed process that arrives after the look of the next one can replace newer content. The
- * other two hold there too.
+ *    other two hold there too.
  *
  * An upload that nobody wants any more (its file is gone, has another name, is smaller) has inode 0
  * in its row, until the store has confirmed the abort. Only recorded uploads are ever aborted; the

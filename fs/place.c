@@ -210,7 +210,7 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     ino->upload_total = ino->upload_done = 0;
     key_touch(vol, p->target);
     change_begin(&c, vol);
-    if (err && (p->mpu_dead || (ino->flags & INODE_GONE)))
+    if (err && p->mpu_dead)
         mpu_drop(vol, &c, ino);
     if (ino->flags & INODE_GONE) {
         /* Removed meanwhile: what we just made has to go again. */
