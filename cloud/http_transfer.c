@@ -304,13 +304,6 @@ static int result_errno(const struct http_transfer *transfer, CURLcode code)
     }
 }
 
-static bool result_maybe_sent(CURLcode code)
-{
-    return code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST &&
-           code != CURLE_COULDNT_RESOLVE_PROXY && code != CURLE_SSL_CONNECT_ERROR &&
-           code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_URL_MALFORMAT;
-}
-
 void http_transfer_result(struct http_transfer *transfer, CURLcode code)
 {
     struct http_request *req = transfer->req;
@@ -319,13 +312,10 @@ void http_transfer_result(struct http_transfer *transfer, CURLcode code)
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     req->status = (int)status;
     req->err = result_errno(transfer, code);
-    req->maybe_sent = result_maybe_sent(code);
+    /* Not by the code: after a kept connection took the request and died, libcurl tries again by
+     * itself, and what it reports may be that nobody listens there any more. */
+    req->maybe_sent = transfer->sends > 0;
     req->resent = transfer->sends > 1;
-    if (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) {
-        curl_off_t connected = 0;
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
-        req->maybe_sent = connected > 0;
-    }
     if (code != CURLE_OK && req->error[0] == '\0')
         (void)snprintf(req->error, sizeof(req->error), "%s", curl_easy_strerror(code));
 }

@@ -137,6 +137,8 @@ static void *connection_main(void *arg)
 
     while (more && request_read(connection->fd, head)) {
         struct fault_step step = step_take(connection->server, head);
+        if (step.deaf)
+            (void)shutdown(connection->server->fd, SHUT_RDWR);
         more = step_play(connection->fd, &step, strncmp(head, "HEAD ", 5) == 0);
         reset = step.reset;
     }

@@ -15,6 +15,7 @@ struct fault_step {
     const char *body;    /* or NULL */
     size_t length;       /* Content-Length, if not that of the body: the rest never comes */
     bool reset;          /* end with a TCP reset */
+    bool deaf;           /* from now on nobody can connect */
     bool hang;           /* say nothing, until the peer goes away */
     unsigned times;      /* 0 = once; FAULT_ALWAYS */
 };

@@ -240,6 +240,25 @@ static void test_dead_connection(void **state)
     assert_true(reqs[1].resent);
 }
 
+/* The same, and there is nobody to send it to again: the first one may have been carried out. */
+static void test_dead_server(void **state)
+{
+    (void)state;
+    static const struct fault_step script[] = {
+        {.match = "GET", .status = "200 OK"}, {.match = "PUT", .deaf = true}, {0}};
+
+    fault_server_script(server, script);
+    submit(request(0, "GET", "/a"));
+    wait_until(0);
+    request(1, "PUT", "/a")->body = "x";
+    reqs[1].body_len = 1;
+    submit(&reqs[1]);
+    wait_until(0);
+    assert_int_equal(fault_server_count(server), 2);
+    assert_int_equal(reqs[1].err, -EAGAIN);
+    assert_true(reqs[1].maybe_sent);
+}
+
 static void test_nobody(void **state)
 {
     (void)state;
@@ -265,7 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HTTP_TEST(test_answer),        HTTP_TEST(test_limits),    HTTP_TEST(test_priority),
         HTTP_TEST(test_no_starvation), HTTP_TEST(test_deadlines), HTTP_TEST(test_dead_connection),
-        HTTP_TEST(test_nobody),
+        HTTP_TEST(test_dead_server),   HTTP_TEST(test_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
