@@ -46,6 +46,9 @@ struct fs_cred {
 enum fs_req_flag {
     FS_NOWAIT = 1,
     FS_READ_ONLY = 2, /* this caller's export is read-only: changes get -EROFS */
+    FS_CHECKED = 4,   /* a kernel has checked permission bits, sticky ones too: not again */
+    FS_TO_STORE = 8,  /* fs_commit: waits for the object, as with commit_store */
+    FS_LOCAL = 16,    /* fs_commit: does not wait for it, commit_store or not */
 };
 
 struct fs_req {
@@ -83,8 +86,10 @@ struct fs_wcc {
     struct fs_attr after;
 };
 
-struct fs_node { /* what LOOKUP and its kind give; valid if attr_valid */
+struct fs_node {           /* what LOOKUP and its kind give; valid if attr_valid */
+    struct fs_volume *vol; /* of ino: another one than that of the directory at a sub-mount */
     uint64_t ino;
+    int64_t valid_ns; /* for so long nobody has to ask again; 0: the next time already */
     bool attr_valid;
     struct fs_attr attr;
 };
@@ -253,3 +258,65 @@ int fs_statfs(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct fs
  */
 int fs_commit(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
               struct fs_wcc *wcc);
+
+/* --- for front ends whose clients open files (FUSE) ---
+ *
+ * An open file stays what it is when its name goes: after fs_remove, or a rename over it, its inode
+ * number goes on working, with nlink 0, until the last fs_release. A crash meanwhile removes it. */
+
+struct fs_open {
+    struct fs_node node;
+    uint64_t version; /* changes whenever content may have changed by anything but writes through
+                         this process's kernel: the same means that cached pages are good */
+};
+/* Close-to-open: asks the store if what is known is older than attr_ttl. Takes a reference. Access
+ * is FS_ACCESS_READ and _MODIFY bits, to be checked unless FS_CHECKED. */
+int fs_open(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint32_t access,
+            struct fs_open *ret);
+/* Takes another reference on what is known to be open or was just created. -ESTALE if gone. */
+int fs_reopen(struct fs_volume *vol, uint64_t ino);
+void fs_release(struct fs_volume *vol, uint64_t ino);
+
+enum fs_rename_flag { FS_RENAME_NOREPLACE = 1, FS_RENAME_EXCHANGE = 2 };
+/* fs_rename with flags: -EEXIST; exchange swaps two names that both exist, -EINVAL where it cannot
+ * be done. */
+int fs_rename_with(struct fs_volume *vol, struct fs_req *req, uint64_t from_dir, const char *from,
+                   uint64_t to_dir, const char *to, uint32_t flags, struct fs_wcc *from_wcc,
+                   struct fs_wcc *to_wcc);
+
+/* lseek(2) with SEEK_DATA or SEEK_HOLE: holes are what was never written in a file whose bytes are
+ * not in the store yet. -ENXIO at or past the end. */
+int fs_seek(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, bool hole,
+            uint64_t *ret_off);
+
+enum fs_allocate_flag { FS_ALLOCATE_KEEP_SIZE = 1, FS_ALLOCATE_PUNCH = 2, FS_ALLOCATE_ZERO = 4 };
+/* fallocate(2): 0 extends, PUNCH (with KEEP_SIZE) and ZERO make zeros without writing them. Space
+ * is reserved in the stage only for as long as this call. -ENOTSUP for all else. */
+int fs_allocate(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint64_t len,
+                uint32_t flags, struct fs_wcc *wcc);
+
+/* copy_file_range(2): at most len bytes; where whole objects are copied the store does it.
+ * -EXDEV between volumes. */
+int fs_copy_range(struct fs_volume *vol, struct fs_req *req, uint64_t from, uint64_t from_off,
+                  uint64_t to, uint64_t to_off, uint64_t len, uint64_t *ret_len);
+
+/* Extended attributes, xattr(7). user.* are metadata of the object; s3.* (or the store's name) and
+ * pailfs.* are shown, not kept: setting them is -EPERM. Other names: -ENOTSUP. Getting what is not
+ * there: -ENODATA. With size 0 only the length is told; -ERANGE if it is too small. */
+enum { FS_XATTR_CREATE = 1, FS_XATTR_REPLACE = 2 }; /* numbers of setxattr(2) */
+int fs_getxattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const char *name,
+                void *buf, size_t size, size_t *ret_len);
+int fs_listxattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, char *buf, size_t size,
+                 size_t *ret_len);
+int fs_setxattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const char *name,
+                const void *value, size_t size, int flags);
+int fs_removexattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const char *name);
+
+/* What a front end's clients may have cached and must not believe any more. Called with locks held,
+ * from any thread: must only queue. name NULL: attributes and content of ino; else the entry name
+ * of the directory ino. Own changes of a request are told too, with req->ctx of that request (NULL
+ * for what others did in the store), so that a front end can leave out its own. */
+typedef void fs_invalid_fn(void *ctx, void *req_ctx, struct fs_volume *vol, uint64_t ino,
+                           const char *name);
+/* At most 4 listeners, before fs_run. */
+void fs_on_invalid(struct fs *fs, fs_invalid_fn *fn, void *ctx);

@@ -438,7 +438,9 @@ void inode_attr(const struct inode *ino, const struct fs_volume *vol, struct fs_
 
 void inode_node(const struct inode *ino, const struct fs_volume *vol, struct fs_node *ret)
 {
+    ret->vol = (struct fs_volume *)vol;
     ret->ino = ino->id;
+    ret->valid_ns = 0;
     ret->attr_valid = true;
     inode_attr(ino, vol, &ret->attr);
 }
