@@ -183,6 +183,11 @@ struct store {
     struct store_health_state health;
 };
 
+enum store_sse { STORE_SSE_NONE, STORE_SSE_S3, STORE_SSE_KMS, STORE_SSE_C };
+enum { STORE_SSE_C_KEY_SIZE = 32 };
+enum store_list { STORE_LIST_AUTO, STORE_LIST_V1, STORE_LIST_V2 };
+
+/* All zero is a good start: what is not set is the store's own choice. */
 struct store_config {
     const char *endpoint;   /* S3: NULL = AWS */
     const char *region;     /* NULL = from environment, profile, or discovery */
@@ -196,6 +201,21 @@ struct store_config {
     uint32_t connections;   /* at most this many at once; 0 = default */
     uint64_t probe_id;      /* in the names of what is written to try the store: whoever opens it
                                again after a crash uses the same and removes it. 0: a random one */
+
+    const char *storage_class; /* of objects that are written; NULL = the bucket's default */
+    uint64_t cold_min_size;    /* smaller ones go without storage_class */
+    const char *acl;           /* canned ACL of what is written, or NULL */
+    enum store_sse sse;
+    const char *sse_kms_key;                 /* STORE_SSE_KMS: NULL = the account's own key */
+    uint8_t sse_c_key[STORE_SSE_C_KEY_SIZE]; /* STORE_SSE_C */
+    bool requester_pays;
+    bool no_detect;   /* ask nobody for the bucket's region */
+    bool no_checksum; /* leave out the checksums of bodies that are no part of the signature */
+    enum store_list list;
+    int64_t connect_timeout_ns;         /* 0 = default, as for all below */
+    int64_t stall_timeout_ns;           /* a try on which no byte moves for so long has failed */
+    uint32_t tries_max;                 /* of a request; 0 = until its deadline */
+    int64_t retry_min_ns, retry_max_ns; /* pauses between tries */
 };
 
 /* What went wrong, in one sentence for a person ("s3://b: the bucket does not exist ..."). */

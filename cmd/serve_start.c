@@ -75,7 +75,9 @@ static int add_volume(struct serve *s, const struct serve_export *what, struct c
         .anon_gid = o->anon_gid,
     };
 
-    int err = fs_add_volume(s->fs, what->url, &o->store, o->read_only, &entry.vol, &error);
+    struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
+    config.read_only = o->read_only;
+    int err = fs_add_volume(s->fs, what->url, &o->store, &config, &entry.vol, &error);
     if (err)
         return cmd_error_set(reterr, err, "%s", error.text);
     s->control_exports[what - o->exports] =

@@ -122,6 +122,7 @@ struct fs_config {
     int64_t retry_max_ns;  /* longest pause between tries of an upload; 0: 60 s */
     bool commit_store;     /* COMMIT replies when the object is in the store */
     bool accept_damage;    /* volumes with damaged staged bytes are not read-only */
+    uint32_t uploads;      /* files that are uploaded at once; 0: default */
 };
 struct fs_error {
     char text[512];
@@ -129,10 +130,40 @@ struct fs_error {
 
 int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *reterr);
 
+#define FS_DEFAULT UINT32_MAX
+enum { FS_TTL_DEFAULT = -1 };
+
+/* How one volume shows and keeps its files. */
+struct fs_volume_config {
+    bool read_only;
+    /* Of objects that say nothing of their own; FS_DEFAULT: the process's ids, 0644 and 0755. */
+    uint32_t uid, gid, file_mode, dir_mode;
+    uint32_t umask; /* is taken off these modes */
+    /* How long what the store said of an object, and of a directory's names, is believed.
+     * FS_TTL_DEFAULT: as the process's attr_ttl_ns. */
+    int64_t attr_ttl_ns, list_ttl_ns;
+    bool no_implicit_dir;  /* a directory is what has a marker: nobody looks below a name for one */
+    bool cheap;            /* as few requests as possible, one after the other */
+    bool use_content_type; /* objects get a Content-Type by their name's extension */
+    uint64_t part_size;    /* bytes of the parts of an upload, at least; 0: default */
+    uint32_t parts;        /* of one file that are under way at once; 0: default */
+    int64_t multipart_age_ns; /* an upload by parts that is not over after so long is begun anew;
+                                 0: never */
+};
+#define FS_VOLUME_CONFIG_DEFAULT                              \
+    ((struct fs_volume_config){.uid = FS_DEFAULT,             \
+                               .gid = FS_DEFAULT,             \
+                               .file_mode = FS_DEFAULT,       \
+                               .dir_mode = FS_DEFAULT,        \
+                               .attr_ttl_ns = FS_TTL_DEFAULT, \
+                               .list_ttl_ns = FS_TTL_DEFAULT})
+
 /* Opens the store of url, checks that it can be served, loads what an earlier run left. A volume is
- * known by its url: the same url gets the same ids and handles again. The volume is the fs's. */
+ * known by its url: the same url gets the same ids and handles again. The volume is the fs's.
+ * Configurations are copied; NULL is the default. */
 int fs_add_volume(struct fs *fs, const char *url, const struct store_config *store_config,
-                  bool read_only, struct fs_volume **ret, struct fs_error *reterr);
+                  const struct fs_volume_config *config, struct fs_volume **ret,
+                  struct fs_error *reterr);
 
 /* After all volumes: starts uploads, intents and housekeeping. */
 int fs_run(struct fs *fs, struct fs_error *reterr);

@@ -263,7 +263,8 @@ struct fs_volume {
     uint64_t root;
     struct store *store;
     struct store_caps caps;
-    bool read_only;
+    bool read_only; /* by configuration, or because it cannot be written */
+    struct fs_volume_config config;
     char *url;
 
     pthread_mutex_t lock;

@@ -13,13 +13,15 @@
 
 enum { VOLUME_KEEP_MS = 100 };
 
-static struct fs_volume *volume_new(struct fs *fs, const char *url, bool read_only)
+static struct fs_volume *volume_new(struct fs *fs, const char *url,
+                                    const struct fs_volume_config *config)
 {
     struct fs_volume *vol = mem_zalloc(sizeof(*vol));
 
     vol->fs = fs;
     vol->url = mem_strdup(url);
-    vol->read_only = read_only;
+    vol->config = config ? *config : FS_VOLUME_CONFIG_DEFAULT;
+    vol->read_only = vol->config.read_only;
     (void)pthread_mutex_init(&vol->lock, NULL);
     (void)pthread_mutex_init(&vol->walk_lock, NULL);
     thread_cond_init(&vol->cond);
@@ -173,7 +175,8 @@ static int volume_load_root(struct fs_volume *vol)
 }
 
 int fs_add_volume(struct fs *fs, const char *url, const struct store_config *store_config,
-                  bool read_only, struct fs_volume **ret, struct fs_error *reterr)
+                  const struct fs_volume_config *config, struct fs_volume **ret,
+                  struct fs_error *reterr)
 {
     struct store_error store_err = {{0}};
     struct store *store;
@@ -188,7 +191,7 @@ int fs_add_volume(struct fs *fs, const char *url, const struct store_config *sto
         (void)snprintf(reterr->text, sizeof(reterr->text), "%s", store_err.text);
         return err;
     }
-    struct fs_volume *vol = volume_new(fs, store->url, read_only);
+    struct fs_volume *vol = volume_new(fs, store->url, config);
     vol->store = store;
     store_get_caps(store, &vol->caps);
     vol->read_only = vol->read_only || !vol->caps.writable;

@@ -49,7 +49,7 @@ void gateway_start(struct gateway *g, const struct sweep_place *place, const cha
     if (fault_plain_store_open(place->url, &store, &g->plain, &plain))
         die(plain.text);
     if (fs_start(&config, &g->fs, &err) ||
-        fs_add_volume(g->fs, place->url, &store, false, &g->vol, &err) || fs_run(g->fs, &err))
+        fs_add_volume(g->fs, place->url, &store, NULL, &g->vol, &err) || fs_run(g->fs, &err))
         die(err.text);
 }
 

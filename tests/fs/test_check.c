@@ -58,7 +58,7 @@ static void start(int64_t quiet_ns)
     struct store_config store = {0};
     struct fs_error err = {{0}};
 
-    must(!fs_start(&config, &fs, &err) && !fs_add_volume(fs, url, &store, false, &vol, &err) &&
+    must(!fs_start(&config, &fs, &err) && !fs_add_volume(fs, url, &store, NULL, &vol, &err) &&
              !fs_run(fs, &err),
          err.text);
 }

@@ -64,7 +64,7 @@ static void start(int64_t quiet_ns, bool accept_damage)
     struct store_config store = {0};
     struct fs_error err = {{0}};
 
-    if (fs_start(&config, &fs, &err) || fs_add_volume(fs, url, &store, false, &vol, &err) ||
+    if (fs_start(&config, &fs, &err) || fs_add_volume(fs, url, &store, NULL, &vol, &err) ||
         fs_run(fs, &err))
         fail_msg("%s", err.text);
 }

@@ -43,8 +43,8 @@ static void start(void)
     struct store_config store = {0};
     struct fs_error err = {{0}};
 
-    if (fs_start(&config, &fs, &err) || fs_add_volume(fs, url, &store, false, &vol, &err) ||
-        fs_add_volume(fs, other_url, &store, false, &other, &err) || fs_run(fs, &err))
+    if (fs_start(&config, &fs, &err) || fs_add_volume(fs, url, &store, NULL, &vol, &err) ||
+        fs_add_volume(fs, other_url, &store, NULL, &other, &err) || fs_run(fs, &err))
         fail_msg("%s", err.text);
 }
 

@@ -42,7 +42,7 @@ void rig_start(void)
     struct fs_error err = {{0}};
 
     if (fs_start(&config, &rig_fs, &err) ||
-        fs_add_volume(rig_fs, url, &store, false, &rig_vol, &err) || fs_run(rig_fs, &err))
+        fs_add_volume(rig_fs, url, &store, NULL, &rig_vol, &err) || fs_run(rig_fs, &err))
         fail_msg("%s", err.text);
 }
 
