@@ -349,5 +349,5 @@ int fs_removexattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, cons
  * for what others did in the store), so that a front end can leave out its own. */
 typedef void fs_invalid_fn(void *ctx, void *req_ctx, struct fs_volume *vol, uint64_t ino,
                            const char *name);
-/* At most 4 listeners, before fs_run. */
+/* At most 16 listeners; at any time, from one thread. They stay until fs_stop has returned. */
 void fs_on_invalid(struct fs *fs, fs_invalid_fn *fn, void *ctx);

@@ -39,7 +39,7 @@ struct front_error {
 };
 
 struct front;
-/* Mounts; requests are answered from then on. A dead mount of an earlier run in that place is
+/* After fs_run. Mounts; requests are answered from then on. A dead mount of an earlier run in that place is
  * unmounted first. 0, or a negative errno and a sentence. */
 int front_start(const struct front_config *config, struct front **ret, struct front_error *reterr);
 /* What fs_on_durable told: releases the replies that waited for it. Any thread; must be called from
@@ -47,5 +47,8 @@ int front_start(const struct front_config *config, struct front **ret, struct fr
 void front_durable(struct front *front, uint64_t seq);
 /* fn runs once, on a thread of front, when somebody unmounted it. Set before that can happen. */
 void front_on_end(struct front *front, void (*fn)(void *ctx), void *ctx);
-/* Unmounts (lazily if it is busy), answers what is under way, frees. NULL is fine. */
+/* Unmounts (lazily if it is busy), answers what is under way, ends its threads. What it told
+ * fs_on_invalid stays registered, and front_durable may still be called. NULL is fine. */
 void front_stop(struct front *front);
+/* After front_stop, when fs_stop has returned: nobody calls it any more. NULL is fine. */
+void front_free(struct front *front);
