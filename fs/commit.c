@@ -156,6 +156,12 @@ struct commit_args {
     bool kicked;
 };
 
+/* The answer waits for the object in the store. */
+static bool commit_to_store(const struct fs_volume *vol, const struct fs_req *req)
+{
+    return (req->flags & FS_TO_STORE) || (vol->fs->config.commit_store && !(req->flags & FS_LOCAL));
+}
+
 static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
 {
     struct commit_args *a = p;
@@ -185,12 +191,12 @@ static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     req->seq = seq;
     if ((ino->flags & INODE_TO_STORE) && !(ino->flags & INODE_UPLOADING) && !a->kicked) {
-        dirty_update(vol, ino, vol->fs->config.commit_store ? 0 : vol->fs->config.quiet_ns);
+        dirty_update(vol, ino, commit_to_store(vol, req) ? 0 : vol->fs->config.quiet_ns);
         a->kicked = true;
-        if (vol->fs->config.commit_store)
+        if (commit_to_store(vol, req))
             upload_kick(vol->fs);
     }
-    if (!vol->fs->config.commit_store || dirty_silly(ino) ||
+    if (!commit_to_store(vol, req) || dirty_silly(ino) ||
         !(ino->flags & (INODE_TO_STORE | INODE_UPLOADING)))
         return 0;
     return op_wait(vol, req); /* the upload's end is announced on vol->cond */

@@ -42,7 +42,7 @@ static int create_existing(struct fs_volume *vol, struct fs_req *req, struct cre
         return ino->type == FS_DIR ? -EISDIR : -EEXIST;
     } else if ((a->set->set & FS_SET_SIZE) && a->set->size == 0 && ino->size > 0) {
         /* RFC 1813 3.3.8: of the attributes for a file that exists only "size 0" counts. */
-        if (req->cred.uid != ino->uid && access_check(ino, &req->cred, 2))
+        if (req->cred.uid != ino->uid && access_check(ino, req, 2))
             return -EACCES;
         int err = commit_inode(vol, req, ino, &seq);
         if (err)
@@ -116,7 +116,7 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return -EEXIST;
     err = name_check(a->name);
     if (!err)
-        err = access_check(dir, &req->cred, 1);
+        err = access_check(dir, req, 1);
     if (!err)
         err = path_child_key(vol, dir, a->name, a->type == FS_DIR, key);
     if (err)
@@ -126,7 +126,7 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return create_existing(vol, req, a, ino);
     if (err != -ENOENT)
         return err;
-    err = access_check(dir, &req->cred, 3);
+    err = access_check(dir, req, 3);
     if (err)
         return err;
     if (a->set->set & FS_SET_SIZE && a->set->size > FS_FILE_MAX)

@@ -49,7 +49,8 @@ enum {
     PART_BYTES = 8 << 20,          /* the smallest part we make; single PUT up to twice this */
     PARTS_AIM = 9000,              /* parts grow so that a file has fewer */
     PARTS_IN_FLIGHT = 16,          /* of one upload */
-    INODE_BYTES = 768,             /* about, with hash entries and strings: for the memory limit */
+    LISTENERS_MAX = 4,
+    INODE_BYTES = 768, /* about, with hash entries and strings: for the memory limit */
 };
 
 /* Kept in the database. The first three are what makes an inode wait for an upload, and are
@@ -126,8 +127,10 @@ struct inode {
     size_t key_len;
     uint64_t dirent_id;
     uint32_t flags;
-    uint32_t kids; /* linked children: keep it in memory */
-    uint32_t pins; /* somebody uses it without the lock: no eviction, no free */
+    uint32_t kids;            /* linked children: keep it in memory */
+    uint32_t pins;            /* somebody uses it without the lock: no eviction, no free */
+    uint32_t opens;           /* references of fs_open: no eviction either */
+    uint64_t content_version; /* see fs_open.version; 0: not asked for yet */
     bool in_lru;
 
     enum fs_type type;
@@ -332,6 +335,11 @@ struct fs {
     uint64_t inode_limit; /* per volume */
     _Atomic(fs_durable_fn *) on_durable;
     void *on_durable_ctx; /* set before on_durable */
+    struct fs_listener {
+        fs_invalid_fn *fn;
+        void *ctx;
+    } listeners[LISTENERS_MAX]; /* set before fs_run */
+    unsigned listener_count;
 
     pthread_mutex_t room_lock; /* a leaf */
     pthread_cond_t room_cond;  /* something left the stage */
@@ -554,9 +562,9 @@ int scan_empty(struct fs_volume *vol, struct fs_req *req, struct inode *dir);
 /* --- access.c --- */
 
 uint32_t access_bits(const struct inode *ino, const struct fs_cred *cred); /* rwx as 4 2 1 */
-int access_check(const struct inode *ino, const struct fs_cred *cred, uint32_t want);
+int access_check(const struct inode *ino, const struct fs_req *req, uint32_t want); /* FS_CHECKED */
 /* May this caller remove or replace child in dir: write, search, sticky bit. */
-int access_remove(const struct inode *dir, const struct inode *child, const struct fs_cred *cred);
+int access_remove(const struct inode *dir, const struct inode *child, const struct fs_req *req);
 
 /* --- dirty.c: what waits for an upload --- */
 
@@ -683,5 +691,6 @@ void *drain_main(void *vol);
 /* The prefix of a drain below key, or NULL. */
 const char *drain_below(struct fs_volume *vol, const char *key);
 
+#include "fs/open.h"       /* open files and listeners: open.c, invalid.c, orphan.c */
 #include "fs/status_int.h" /* what is remembered and counted for "pailfs status" */
 #include "fs/upload.h"     /* uploads: flight.c, detach.c, place.c, upload.c */

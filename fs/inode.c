@@ -99,8 +99,9 @@ void negative_add(struct fs_volume *vol, uint64_t parent, const char *name, int6
 /* Puts ino on the lru if it may be evicted, takes it off if not. */
 static void inode_lru_update(struct fs_volume *vol, struct inode *ino)
 {
-    bool may = ino->pins == 0 && !(ino->flags & INODE_ON_DIRTY) && ino->id != vol->root &&
-               ino->redirect_count == 0 && ino->kids == 0 && !(ino->scan && ino->scan->busy);
+    bool may = ino->pins == 0 && ino->opens == 0 && !(ino->flags & INODE_ON_DIRTY) &&
+               ino->id != vol->root && ino->redirect_count == 0 && ino->kids == 0 &&
+               !(ino->scan && ino->scan->busy);
 
     if (may == ino->in_lru)
         return;
@@ -343,7 +344,7 @@ void inode_set_gone(struct fs_volume *vol, struct change *c, struct inode *ino)
 /* Frees what nothing points at any more. */
 static void inode_free(struct fs_volume *vol, struct inode *ino)
 {
-    assert(ino->pins == 0 && !(ino->flags & INODE_ON_DIRTY));
+    assert(ino->pins == 0 && ino->opens == 0 && !(ino->flags & INODE_ON_DIRTY));
     while (ino->redirect_count > 0)
         redirect_remove(vol, ino, ino->redirects[0].epoch);
     inode_set_name(vol, ino, 0, NULL, 0);
@@ -406,7 +407,7 @@ void inode_free_all(struct fs_volume *vol)
             if (ino->target_key)
                 HASH_DELETE(hh_target, vol->targets, ino);
         }
-        ino->pins = 0;
+        ino->pins = ino->opens = 0;
         ino->flags &= ~(uint32_t)INODE_LINKED;
         inode_free(vol, ino);
     }
@@ -440,7 +441,7 @@ void inode_node(const struct inode *ino, const struct fs_volume *vol, struct fs_
 {
     ret->vol = (struct fs_volume *)vol;
     ret->ino = ino->id;
-    ret->valid_ns = 0;
+    ret->valid_ns = inode_valid_ns(ino, vol);
     ret->attr_valid = true;
     inode_attr(ino, vol, &ret->attr);
 }

@@ -178,7 +178,7 @@ static int readdir_try(struct fs_volume *vol, struct fs_req *req, void *args)
     if (dir->id != vol->root && (err = need_inode(vol, req, dir->key->parent, &up)))
         return err;
     inode_node(dir, vol, rd->dir_node);
-    err = access_check(dir, &req->cred, 4);
+    err = access_check(dir, req, 4);
     if (err)
         return err;
     dir->flags |= INODE_OBSERVED;

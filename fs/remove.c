@@ -57,11 +57,11 @@ static int remove_check(struct fs_volume *vol, struct fs_req *req, const struct 
     if (strcmp(a->name, "..") == 0)
         return a->is_dir ? -EEXIST : -EINVAL;
     if (!err)
-        err = access_check(dir, &req->cred, 1);
+        err = access_check(dir, req, 1);
     if (!err)
         err = need_name(vol, req, dir, a->name, ret);
     if (!err)
-        err = access_remove(dir, *ret, &req->cred);
+        err = access_remove(dir, *ret, req);
     if (err)
         return err;
     if (a->is_dir != ((*ret)->type == FS_DIR))

@@ -12,6 +12,7 @@
 struct rename_args {
     uint64_t from_dir, to_dir;
     const char *from, *to;
+    uint32_t flags; /* enum fs_rename_flag */
     struct fs_wcc *from_wcc, *to_wcc;
 };
 
@@ -27,9 +28,9 @@ static int rename_names(struct fs_volume *vol, struct fs_req *req, const struct 
     if (!err)
         err = name_check(a->to);
     if (!err)
-        err = access_check(n->from_dir, &req->cred, 3);
+        err = access_check(n->from_dir, req, 3);
     if (!err)
-        err = access_check(n->to_dir, &req->cred, 3);
+        err = access_check(n->to_dir, req, 3);
     if (!err)
         err = need_name(vol, req, n->from_dir, a->from, &n->src);
     if (err)
@@ -46,10 +47,10 @@ static int rename_check(struct fs_volume *vol, struct fs_req *req, const struct 
                         const struct rename_nodes *n)
 {
     char key[STORE_KEY_MAX + 1];
-    int err = access_remove(n->from_dir, n->src, &req->cred);
+    int err = access_remove(n->from_dir, n->src, req);
 
     if (!err)
-        err = access_remove(n->to_dir, n->tgt, &req->cred);
+        err = access_remove(n->to_dir, n->tgt, req);
     if (!err)
         err = path_child_key(vol, n->to_dir, a->to, n->src->type == FS_DIR, key);
     if (err)
@@ -198,6 +199,8 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     err = rename_names(vol, req, a, &n);
     if (err)
         return err;
+    if (n.tgt && (a->flags & FS_RENAME_NOREPLACE))
+        return -EEXIST;
     if (n.src == n.tgt) {
         change_none(vol, req);
         return 0;
@@ -234,16 +237,26 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     return 0;
 }
 
-int fs_rename(struct fs_volume *vol, struct fs_req *req, uint64_t from_dir, const char *from,
-              uint64_t to_dir, const char *to, struct fs_wcc *from_wcc, struct fs_wcc *to_wcc)
+int fs_rename_with(struct fs_volume *vol, struct fs_req *req, uint64_t from_dir, const char *from,
+                   uint64_t to_dir, const char *to, uint32_t flags, struct fs_wcc *from_wcc,
+                   struct fs_wcc *to_wcc)
 {
     struct rename_args a = {.from_dir = from_dir,
                             .to_dir = to_dir,
                             .from = from,
                             .to = to,
+                            .flags = flags,
                             .from_wcc = from_wcc,
                             .to_wcc = to_wcc};
 
     *from_wcc = *to_wcc = (struct fs_wcc){0};
+    if (flags & ~(uint32_t)FS_RENAME_NOREPLACE)
+        return -EINVAL;
     return op_run(vol, req, rename_try, &a);
+}
+
+int fs_rename(struct fs_volume *vol, struct fs_req *req, uint64_t from_dir, const char *from,
+              uint64_t to_dir, const char *to, struct fs_wcc *from_wcc, struct fs_wcc *to_wcc)
+{
+    return fs_rename_with(vol, req, from_dir, from, to_dir, to, 0, from_wcc, to_wcc);
 }

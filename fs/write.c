@@ -43,7 +43,7 @@ static int write_check(struct fs_volume *vol, struct fs_req *req, const struct w
     if (err)
         return err;
     /* The owner may, whatever the bits say (open, then chmod; cp of a 0444 file). */
-    if (req->cred.uid != ino->uid && access_check(ino, &req->cred, 2))
+    if (req->cred.uid != ino->uid && access_check(ino, req, 2))
         return -EACCES;
     uint64_t max = vol->caps.object_max && vol->caps.object_max < FS_FILE_MAX ? vol->caps.object_max
                                                                               : FS_FILE_MAX;
