@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "fs/fs_int.h"
+#include "fs/xattr.h"
 
 static const char *meta_get(const struct store_meta *meta, const char *name)
 {
@@ -166,8 +167,8 @@ enum fs_type meta_type(const struct store_meta *meta)
     return meta_get(meta, "gcsfuse_symlink_target") ? FS_LNK : FS_REG;
 }
 
-/* Names that meta_encode writes itself, or that would contradict it. */
-static bool meta_is_ours(const char *name)
+/* What meta_encode writes itself, or what would contradict it. */
+bool meta_is_attribute(const char *name)
 {
     static const char *const ours[] = {"file-permissions",
                                        "file-owner",
@@ -208,7 +209,7 @@ static char *meta_extra(const struct store_meta *meta)
 
     for (size_t i = 0; i < meta->count; i++) {
         const struct store_meta_pair *p = &meta->pairs[i];
-        if (meta_is_ours(p->name) || strpbrk(p->name, "=\n") || strchr(p->value, '\n'))
+        if (meta_is_attribute(p->name) || strpbrk(p->name, "=\n") || strchr(p->value, '\n'))
             continue;
         char *more = mem_printf("%s%s=%s\n", all ? all : "", p->name, p->value);
         free(all);
