@@ -30,12 +30,20 @@ void s3_object_read(const struct http_request *http, struct store_object *ret)
 {
     const char *etag = http_header_get(http, "etag");
     const char *date = http_header_get(http, "last-modified");
+    const char *class = http_header_get(http, "x-amz-storage-class");
     int64_t mtime_ns = date ? retry_date_parse(date) : -1;
 
     if (etag)
         s3_etag_copy(ret->etag, etag);
     ret->mtime_ns = mtime_ns > 0 ? mtime_ns : 0;
     ret->has_meta = true;
+    /* S3 leaves it out for its ordinary one. */
+    (void)snprintf(ret->storage_class, sizeof(ret->storage_class), "%s",
+                   class ? class : "STANDARD");
+    free(ret->content_type);
+    ret->content_type = mem_strdup(http_header_get(http, "content-type"));
+    free(ret->version_id);
+    ret->version_id = mem_strdup(http_header_get(http, "x-amz-version-id"));
     for (size_t i = 0; i < http->header_count; i++) {
         const struct http_header *header = &http->headers_in[i];
         if (strncmp(header->name, META_PREFIX, strlen(META_PREFIX)) != 0)

@@ -161,6 +161,7 @@ static bool list_read_object(struct list_reader *reader, const xmlNode *node)
     obj->size = bytes;
     obj->mtime_ns = s3_iso_date_parse(date);
     s3_etag_copy(obj->etag, etag);
+    child_copy(node, "StorageClass", obj->storage_class, sizeof(obj->storage_class));
     return true;
 }
 

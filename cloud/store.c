@@ -68,6 +68,8 @@ void store_meta_clear(struct store_meta *meta)
 void store_object_clear(struct store_object *obj)
 {
     free(obj->key);
+    free(obj->content_type);
+    free(obj->version_id);
     store_meta_clear(&obj->meta);
     *obj = (struct store_object){0};
 }

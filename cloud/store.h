@@ -28,6 +28,7 @@ enum {
     STORE_KEY_MAX = 1024,  /* bytes of a key (S3 user guide, "object key names") */
     STORE_ETAG_MAX = 128,  /* with the terminating NUL; without quotes */
     STORE_ERROR_MAX = 256, /* text of an error, for the log */
+    STORE_CLASS_MAX = 40,  /* name of a storage class, with the terminating NUL */
 };
 
 enum store_op {
@@ -68,6 +69,9 @@ struct store_object {
     uint64_t size;
     int64_t mtime_ns; /* Last-Modified, since the epoch */
     char etag[STORE_ETAG_MAX];
+    char storage_class[STORE_CLASS_MAX]; /* HEAD, LIST; "" = not told, on S3: STANDARD */
+    char *content_type;                  /* HEAD, GET; NULL = not told */
+    char *version_id; /* HEAD, GET; NULL = not told: the bucket keeps no versions */
     struct store_meta meta;
 };
 void store_object_clear(struct store_object *obj);
@@ -101,6 +105,9 @@ struct store_req {
     void *buf;                     /* GET: receives range_len bytes. PUT, MPU_PART: the body */
     size_t buf_len;                /* PUT, MPU_PART: its length */
     const struct store_meta *meta; /* PUT, MPU_BEGIN: NULL = none. COPY: NULL = as the source */
+    const char *content_type;      /* PUT, MPU_BEGIN: NULL = none. COPY with meta: NULL = as the
+                                      source */
+    uint64_t object_size;          /* MPU_BEGIN: of the object to be; 0 = not known */
 
     const char *src_key;      /* COPY, MPU_COPY */
     const char *src_if_match; /* COPY, MPU_COPY: or NULL */
@@ -207,6 +214,7 @@ struct store_config {
     const char *acl;           /* canned ACL of what is written, or NULL */
     enum store_sse sse;
     const char *sse_kms_key;                 /* STORE_SSE_KMS: NULL = the account's own key */
+    bool sse_bucket_key;                     /* STORE_SSE_KMS: S3 Bucket Key, fewer KMS calls */
     uint8_t sse_c_key[STORE_SSE_C_KEY_SIZE]; /* STORE_SSE_C */
     bool requester_pays;
     bool no_detect;   /* ask nobody for the bucket's region */
