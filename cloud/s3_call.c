@@ -37,6 +37,7 @@ struct s3_call *s3_call_new(struct s3 *s3, struct store_req *req, const char *me
         call->prio = (unsigned)req->prio;
         call->deadline_ns = req->deadline_ns;
     }
+    s3_options_payer_send(call);
     return call;
 }
 

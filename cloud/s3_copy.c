@@ -107,6 +107,8 @@ static void copy_parts_complete(struct copy_parts *job)
     /* s3_guard_before has looked at these already if the store only knows them for COPY. */
     step->if_match = job->req->if_match;
     step->if_none_match = job->req->if_none_match;
+    step->meta = &job->meta;
+    step->object_size = job->size;
     s3_mpu_complete_start(job->s3, step);
 }
 
@@ -194,6 +196,8 @@ static void looked(struct store_req *step)
     job->parts = mem_array(job->part_count, sizeof(*job->parts));
     copy_parts_step(job, step, STORE_MPU_BEGIN, begun);
     step->meta = &job->meta;
+    step->content_type = job->req->meta ? job->req->content_type : NULL;
+    step->object_size = job->size;
     step->priv = &job->content;
     s3_mpu_begin_start(job->s3, step);
 }

@@ -12,6 +12,7 @@
  * s3_copy.c      COPY of what is too large for one request
  * s3_guard.c     preconditions that the store does not know, and replies that got lost
  * s3_probe.c     what the bucket can do
+ * s3_options.c   what the configuration puts on requests, and what a copy has to bring along
  * s3_open.c      puts it together
  *
  * A store_req becomes one s3_call after another. Each call ends by its done(), on the engine's
@@ -41,7 +42,8 @@ enum {
     S3_REDIRECTS_MAX = 3,  /* changes of region, clock or keys for one call */
     S3_NONSENSE_TRIES = 3, /* then it is -EIO */
     S3_DELETE_BATCH = 1000,
-    S3_PARALLEL = 8, /* requests at once for one store_req */
+    S3_PARALLEL = 8,              /* requests at once for one store_req */
+    S3_COLD_MIN_SIZE = 128 << 10, /* smaller objects do not go into a cold storage class */
 };
 
 /* ---- s3_address.c ---- */
@@ -82,9 +84,19 @@ struct s3_judgement s3_error_judge(int status, const char *code);
 
 /* ---- the store ---- */
 
+struct s3_options {                      /* constant once open */
+    char *storage_class, *acl, *kms_key; /* or NULL */
+    uint64_t cold_min_size;
+    enum store_sse sse;
+    bool bucket_key, requester_pays;
+    char sse_c_key[STORE_SSE_C_KEY_SIZE * 4 / 3 + 4]; /* base64 */
+    char sse_c_md5[CHECKSUM_BASE64_MD5];
+};
+
 struct s3 {
     struct store store;
     struct s3_address addr;
+    struct s3_options options;
     char *profile;  /* as configured, or NULL */
     bool anonymous; /* requests are not signed */
     struct http_engine *http;
@@ -199,17 +211,30 @@ void s3_mpu_copy_start(struct s3 *s3, struct store_req *req);
 void s3_mpu_complete_start(struct s3 *s3, struct store_req *req);
 void s3_mpu_abort_start(struct s3 *s3, struct store_req *req);
 
+/* ---- s3_options.c ---- */
+
 /*
  * Content-Type and the other headers that belong to an object beside its metadata. A HEAD with priv
  * set to one fills it in, an MPU_BEGIN with priv set sends it.
  */
+enum { S3_CONTENT_MAX = 11 };
 struct s3_content {
-    struct s3_pair pairs[8];
-    size_t count;
+    char *values[S3_CONTENT_MAX]; /* NULL = none */
 };
 void s3_content_read(const struct http_request *http, struct s3_content *ret);
-void s3_content_send(struct s3_call *call, const struct s3_content *content);
 void s3_content_clear(struct s3_content *content);
+/* Those that metadata goes with. content may be NULL; type replaces its Content-Type, or NULL. */
+void s3_content_send(struct s3_call *call, const struct s3_content *content, const char *type);
+
+/* For whatever makes an object of that size: how it is to be kept, from the configuration, else as
+ * the source of the copy (or NULL). With the SSE-C key. */
+void s3_options_make_send(struct s3_call *call, const struct s3_content *source, uint64_t size);
+/* The SSE-C key, if there is one: of the object that is named, of the source of a copy. */
+void s3_options_key_send(struct s3_call *call);
+void s3_options_source_key_send(struct s3_call *call);
+void s3_options_payer_send(struct s3_call *call); /* every request */
+int s3_options_set(struct s3 *s3, const struct store_config *config, struct store_error *reterr);
+void s3_options_clear(struct s3_options *options);
 
 /* s3_read.c: size, ETag, mtime, metadata of an object from the headers of an answer. */
 void s3_object_read(const struct http_request *http, struct store_object *ret);

@@ -20,9 +20,9 @@ void s3_mpu_begin_start(struct s3 *s3, struct store_req *req)
     struct s3_call *call = s3_call_new(s3, req, "POST", req->key);
 
     s3_call_query(call, "uploads", "");
-    if (req->priv)
-        s3_content_send(call, req->priv);
+    s3_content_send(call, req->priv, req->content_type);
     s3_meta_send(call, req->meta);
+    s3_options_make_send(call, req->priv, req->object_size ? req->object_size : UINT64_MAX);
     if (atomic_load(&s3->crc32c_parts))
         s3_call_header(call, "x-amz-checksum-algorithm", "CRC32C");
     call->parse = begin_parse;
@@ -55,6 +55,7 @@ void s3_mpu_part_start(struct s3 *s3, struct store_req *req)
 {
     struct s3_call *call = part_call(s3, req);
 
+    s3_options_key_send(call);
     s3_body_send(call, req, atomic_load(&s3->crc32c_parts), req->ret_part.checksum);
     call->stall_ns = call->s3->stall_write_ns;
     call->parse = part_parse;
@@ -66,6 +67,7 @@ void s3_mpu_copy_start(struct s3 *s3, struct store_req *req)
     struct s3_call *call = part_call(s3, req);
     char range[64];
 
+    s3_options_key_send(call);
     s3_copy_source_send(call);
     if (req->range_len > 0) { /* 0: all of it, as the probe asks for */
         (void)snprintf(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)req->range_off,
@@ -96,7 +98,11 @@ static void complete_etag(const struct store_req *req, char ret[STORE_ETAG_MAX])
 
 static void complete_done(struct s3_call *call)
 {
-    struct s3_expected expected = {.size = UINT64_MAX};
+    const struct store_req *req = call->req;
+    /* The ETag of an encrypted object, and that of its parts, is no MD5: there it is the size and
+     * the metadata, with its times, by which our object is known. */
+    struct s3_expected expected = {.size = req->object_size ? req->object_size : UINT64_MAX,
+                                   .meta = req->meta};
     /* The upload is gone: perhaps because it was completed, by us. */
     bool gone = call->err == -ENOENT && strcmp(call->error.code, "NoSuchUpload") == 0;
 
@@ -116,6 +122,7 @@ static void complete_send(struct s3 *s3, struct store_req *req)
 
     s3_call_query(call, "uploadId", req->upload_id);
     s3_conditions_send(call);
+    s3_options_key_send(call);
     s3_call_body_text(call, s3_xml_complete_make(req->parts, req->part_count));
     call->stall_ns = S3_STALL_SLOW_NS;
     call->error_in_200 = true;

@@ -104,6 +104,7 @@ static void s3_close(struct store *store)
     http_engine_close(s3->http);
     s3_address_clear(&s3->addr);
     credentials_clear(&s3->creds);
+    s3_options_clear(&s3->options);
     free(s3->profile);
     explicit_bzero(&s3->key, sizeof(s3->key));
     (void)pthread_mutex_destroy(&s3->lock);
@@ -219,6 +220,8 @@ int s3_store_open(const char *url, const struct store_config *config, struct sto
         err = s3_address_parse(url, config, endpoint, &s3->addr, reterr);
     if (!err)
         err = open_refuse_express(s3, reterr);
+    if (!err)
+        err = s3_options_set(s3, config, reterr);
     if (!err)
         err = open_region(s3, config, reterr);
     if (!err)

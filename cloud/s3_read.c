@@ -53,37 +53,6 @@ void s3_object_read(const struct http_request *http, struct store_object *ret)
     }
 }
 
-static const char *const content_names[] = {
-    "cache-control", "content-disposition", "content-encoding", "content-language", "content-type",
-    "expires",       "x-amz-storage-class",
-};
-
-void s3_content_read(const struct http_request *http, struct s3_content *ret)
-{
-    s3_content_clear(ret);
-    for (size_t i = 0; i < sizeof(content_names) / sizeof(content_names[0]); i++) {
-        const char *value = http_header_get(http, content_names[i]);
-        if (value && *value)
-            ret->pairs[ret->count++] =
-                (struct s3_pair){mem_strdup(content_names[i]), mem_strdup(value)};
-    }
-}
-
-void s3_content_send(struct s3_call *call, const struct s3_content *content)
-{
-    for (size_t i = 0; i < content->count; i++)
-        s3_call_header(call, content->pairs[i].name, content->pairs[i].value);
-}
-
-void s3_content_clear(struct s3_content *content)
-{
-    for (size_t i = 0; i < content->count; i++) {
-        free(content->pairs[i].name);
-        free(content->pairs[i].value);
-    }
-    content->count = 0;
-}
-
 /* ---- HEAD ---- */
 
 static int head_parse(struct s3_call *call)
@@ -99,14 +68,31 @@ static int head_parse(struct s3_call *call)
     return 0;
 }
 
+/* S3 has no better answer than 400 for an object that is not encrypted with the caller's key. */
+static void other_key(struct s3_call *call)
+{
+    if (call->s3->options.sse != STORE_SSE_C || call->err != -EINVAL || call->http.status != 400)
+        return;
+    call->err = -EACCES;
+    (void)snprintf(call->why, sizeof(call->why),
+                   "%s 400: the object is not encrypted with the SSE-C key", call->method);
+}
+
+static void head_done(struct s3_call *call)
+{
+    other_key(call);
+    s3_call_finish(call);
+}
+
 void s3_head_start(struct s3 *s3, struct store_req *req)
 {
     struct s3_call *call = s3_call_new(s3, req, "HEAD", req->key);
 
     if (req->if_match)
         s3_call_header_etag(call, "if-match", req->if_match);
+    s3_options_key_send(call);
     call->parse = head_parse;
-    s3_call_start(call, s3_call_finish);
+    s3_call_start(call, head_done);
 }
 
 /* ---- GET ---- */
@@ -189,6 +175,7 @@ static void get_done(struct s3_call *call)
     }
     if (call->err)
         req->got = 0;
+    other_key(call);
     s3_call_finish(call);
 }
 
@@ -205,6 +192,7 @@ void s3_get_start(struct s3 *s3, struct store_req *req)
         s3_call_header_etag(call, "if-match", req->if_match);
     if (atomic_load(&s3->crc32c))
         s3_call_header(call, "x-amz-checksum-mode", "ENABLED");
+    s3_options_key_send(call);
     call->recv = req->buf;
     call->recv_len = req->range_len;
     call->parse = get_parse;

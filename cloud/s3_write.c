@@ -53,6 +53,7 @@ void s3_copy_source_send(struct s3_call *call)
     s3_call_header(call, "x-amz-copy-source", source);
     if (call->req->src_if_match)
         s3_call_header_etag(call, "x-amz-copy-source-if-match", call->req->src_if_match);
+    s3_options_source_key_send(call);
 }
 
 void s3_body_send(struct s3_call *call, const struct store_req *req, bool with_sum, char *ret_sum)
@@ -107,7 +108,9 @@ static void put_send(struct s3 *s3, struct store_req *req)
 {
     struct s3_call *call = s3_call_new(s3, req, "PUT", req->key);
 
+    s3_content_send(call, NULL, req->content_type);
     s3_meta_send(call, req->meta);
+    s3_options_make_send(call, NULL, req->buf_len);
     s3_conditions_send(call);
     s3_body_send(call, req, atomic_load(&s3->crc32c), NULL);
     call->stall_ns = call->s3->stall_write_ns;
@@ -125,7 +128,7 @@ void s3_put_start(struct s3 *s3, struct store_req *req)
 struct copy_job {
     struct s3 *s3;
     struct store_req *req;
-    struct store_req head; /* of the source, for what REPLACE would lose */
+    struct store_req head; /* of the source, for what S3 does not take over by itself */
     struct s3_content content;
 };
 
@@ -169,7 +172,7 @@ static void copy_which_done(struct store_req *head)
 /* A 404 for a copy with a precondition: is it the source or the target that is missing? */
 static void copy_which(struct copy_job *job)
 {
-    store_req_clear(&job->head);
+    store_req_clear(&job->head); /* and with it priv: what the source has was sent */
     job->head.done = copy_which_done;
     s3_head_start(job->s3, &job->head);
 }
@@ -201,11 +204,12 @@ static void copy_send(struct copy_job *job)
     s3_copy_source_send(call);
     if (req->meta) {
         s3_call_header(call, "x-amz-metadata-directive", "REPLACE");
-        s3_content_send(call, &job->content);
+        s3_content_send(call, &job->content, req->content_type);
         s3_meta_send(call, req->meta);
-        if (!req->src_if_match) /* what was looked at is what is to be copied */
-            s3_call_header_etag(call, "x-amz-copy-source-if-match", job->head.object.etag);
     }
+    if (!req->src_if_match && job->head.object.etag[0]) /* what was looked at is to be copied */
+        s3_call_header_etag(call, "x-amz-copy-source-if-match", job->head.object.etag);
+    s3_options_make_send(call, &job->content, job->head.object.size);
     s3_conditions_send(call);
     call->ctx = job;
     call->stall_ns = S3_STALL_SLOW_NS;
@@ -248,10 +252,7 @@ static void copy_guarded(struct s3 *s3, struct store_req *req)
         .if_match = req->src_if_match,
         .priv = &job->content,
     };
-    if (req->meta)
-        s3_head_start(s3, &job->head);
-    else
-        copy_send(job);
+    s3_head_start(s3, &job->head);
 }
 
 void s3_copy_start(struct s3 *s3, struct store_req *req)

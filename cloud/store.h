@@ -104,10 +104,12 @@ struct store_req {
     uint64_t range_off, range_len; /* GET, MPU_COPY: bytes; range_len > 0 */
     void *buf;                     /* GET: receives range_len bytes. PUT, MPU_PART: the body */
     size_t buf_len;                /* PUT, MPU_PART: its length */
-    const struct store_meta *meta; /* PUT, MPU_BEGIN: NULL = none. COPY: NULL = as the source */
+    const struct store_meta *meta; /* PUT, MPU_BEGIN: NULL = none. COPY: NULL = as the source.
+                                      MPU_COMPLETE: see object_size */
     const char *content_type;      /* PUT, MPU_BEGIN: NULL = none. COPY with meta: NULL = as the
                                       source */
-    uint64_t object_size;          /* MPU_BEGIN: of the object to be; 0 = not known */
+    uint64_t object_size; /* MPU_BEGIN: of the object to be. MPU_COMPLETE: the same, and meta too:
+                             to know it again after a lost reply. 0 = not known */
 
     const char *src_key;      /* COPY, MPU_COPY */
     const char *src_if_match; /* COPY, MPU_COPY: or NULL */

@@ -90,29 +90,40 @@ static void test_complete_lost_reply(void **state)
     fault_expect(conflict, complete, -ESTALE, 1);
 }
 
+#define SOURCE                                                    \
+    {                                                             \
+        .match = "HEAD /bkt/src", .status = "200 OK", .length = 5 \
+    }
+
 static void test_copy_errors(void **state)
 {
     (void)state;
     struct store_req copy = {.op = STORE_COPY, .src_key = "src", .src_size = 5};
     static const struct fault_step in_200[] = {
+        SOURCE,
         {.match = "PUT", .status = "200 OK", .body = ERROR("InternalError")},
         {.match = "PUT",
          .status = "200 OK",
          .body = "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"},
         {0}};
     static const struct fault_step source_gone[] = {
+        SOURCE,
         {.match = "PUT", .status = "404 N", .body = ERROR("NoSuchKey")},
         {.match = "HEAD /bkt/src", .status = "404 N"},
         {0}};
+    static const struct fault_step never_there[] = {{.match = "HEAD /bkt/src", .status = "404 N"},
+                                                    {0}};
     static const struct fault_step target_gone[] = {
+        SOURCE,
         {.match = "PUT", .status = "404 N", .body = ERROR("NoSuchKey")},
         {.match = "HEAD /bkt/src", .status = "200 OK", .length = 5},
         {0}};
 
-    fault_expect(in_200, copy, 0, 2);
+    fault_expect(in_200, copy, 0, 3);
+    fault_expect(never_there, copy, -ENOENT, 1);
     copy.if_match = "t";
-    fault_expect(source_gone, copy, -ENOENT, 2);
-    fault_expect(target_gone, copy, -ESTALE, 2);
+    fault_expect(source_gone, copy, -ENOENT, 3);
+    fault_expect(target_gone, copy, -ESTALE, 3);
 }
 
 /* ---- copies by parts ---- */
