@@ -1,4 +1,4 @@
-/* One line per event on stderr. */
+/* One line per event, on stderr, in a file or to syslog. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -9,10 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_syslog.h"
+
 enum { LOG_LINE_MAX = 2048 };
 
 static const char *const log_names[] = {"error", "warn", "info", "debug"};
 static _Atomic int log_max_level = LOG_INFO;
+static _Atomic int log_fd = STDERR_FILENO; /* -1: syslog */
 
 int log_level_parse(const char *name, enum log_level *ret)
 {
@@ -33,6 +36,17 @@ void log_level_set(enum log_level level)
 bool log_level_on(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&log_max_level, memory_order_relaxed);
+}
+
+void log_to_fd(int fd)
+{
+    atomic_store(&log_fd, fd);
+}
+
+void log_to_syslog(void)
+{
+    log_syslog_open();
+    atomic_store(&log_fd, -1);
 }
 
 const char *log_quote(struct log_quoted *buf, const char *s)
@@ -76,8 +90,9 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)gmtime_r(&now.tv_sec, &tm);
     size_t n = strftime(line, sizeof(line), "time=%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ level=%s event=%s",
-                          now.tv_nsec / 1000000, log_names[level], event);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ ", now.tv_nsec / 1000000);
+    size_t words = n; /* the rest is what syslog gets */
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "level=%s event=%s", log_names[level], event);
     if (fmt[0]) {
         line[n++] = ' ';
         va_start(ap, fmt);
@@ -88,9 +103,15 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
         if (n > sizeof(line) - 2)
             n = sizeof(line) - 2;
     }
+    int fd = atomic_load_explicit(&log_fd, memory_order_relaxed);
+    if (fd < 0) {
+        line[n] = '\0';
+        log_syslog_write((int)level, line + words);
+        return;
+    }
     line[n++] = '\n';
     /* One write per line keeps lines of several threads apart. Nobody is left to tell if it fails.
      */
-    ssize_t done = write(STDERR_FILENO, line, n);
+    ssize_t done = write(fd, line, n);
     (void)done;
 }

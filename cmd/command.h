@@ -8,6 +8,8 @@ enum { COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
 
 int command_serve(int argc, char **argv);
 void command_serve_help(FILE *out);
+int command_mount(int argc, char **argv); /* 0: it is mounted, and goes on in the background */
+void command_mount_help(FILE *out);
 int command_check(int argc, char **argv);
 void command_check_help(FILE *out);
 int command_status(int argc, char **argv); /* 1: not everything is in the bucket; 3: no gateway */

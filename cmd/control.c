@@ -32,7 +32,9 @@ void control_facts_get(const struct control_config *config, int64_t started_ns,
                        struct control_facts *ret)
 {
     fs_get_disk_status(config->fs, &ret->disk);
-    nfsd_get_usage(config->nfsd, &ret->nfs);
+    ret->nfs = (struct nfsd_usage){.connections = 0};
+    if (config->nfsd)
+        nfsd_get_usage(config->nfsd, &ret->nfs);
     ret->uptime_ns = clock_mono_ns() - started_ns;
     ret->exports = mem_array(config->export_count + 1, sizeof(*ret->exports));
     for (size_t i = 0; i < config->export_count; i++)

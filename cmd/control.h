@@ -26,7 +26,7 @@ struct control_export {
 struct control_config { /* copied; what it points at has to stay */
     const char *state_dir;
     struct fs *fs;
-    struct nfsd *nfsd;
+    struct nfsd *nfsd; /* NULL: no NFS */
     const struct control_export *exports;
     size_t export_count;
 };

@@ -17,6 +17,7 @@ static const struct command {
     void (*help)(FILE *out);
 } commands[] = {
     {"serve", "serve buckets and directories over NFSv3", command_serve, command_serve_help},
+    {"mount", "mount a bucket on this host by FUSE", command_mount, command_mount_help},
     {"status", "tell what is not in the buckets yet, and what went wrong", command_status,
      command_status_help},
     {"flush", "send what waits to the bucket now, and wait for it", command_flush,
@@ -102,6 +103,18 @@ static bool asks_help(int argc, char **argv)
     return false;
 }
 
+/* Called as mount(8) calls the programs of file systems: "mount.fuse3 URL DIR -o ..." runs "pailfs
+ * URL DIR -o ...", and a link called mount.pailfs or mount.fuse.pailfs is run at once. For buckets,
+ * which goofys's lines in fstab name without a scheme, the absolute path of DIR tells. */
+static bool is_mount_helper(int argc, char **argv)
+{
+    const char *slash = strrchr(argv[0], '/');
+
+    if (strncmp(slash ? slash + 1 : argv[0], "mount.", 6) == 0)
+        return true;
+    return argc > 2 && !find_command(argv[1]) && (strstr(argv[1], "://") || argv[2][0] == '/');
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -112,6 +125,8 @@ int main(int argc, char **argv)
         return command_help(argc - 1, argv + 1);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
         return command_version(argc - 1, argv + 1);
+    if (is_mount_helper(argc, argv))
+        return command_mount(argc, argv);
     const struct command *command = find_command(argv[1]);
     if (!command)
         return report_unknown(argv[1]);

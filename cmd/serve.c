@@ -1,4 +1,5 @@
-/* "pailfs serve": from the command line to the first signal, and out. */
+/* "pailfs serve", and what "pailfs mount" has in common with it: from options to the first signal,
+ * and out. */
 #include "base/mem.h" /* before <rpc/rpc.h>, which has a macro mem_alloc */
 
 #include <errno.h>
@@ -37,18 +38,21 @@ static void block_signals(sigset_t *ret)
     (void)sigaddset(ret, SIGTERM);
     (void)sigaddset(ret, SIGINT);
     (void)sigaddset(ret, SIGHUP);
+    (void)sigaddset(ret, SERVE_SIGNAL_UNMOUNTED);
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
 /* Waits for the first signal. From then on the second one ends the process at once: all is durable
  * that was acknowledged, so nothing is lost by that. */
-static int wait_for_signal(const sigset_t *signals)
+static int wait_for_signal(sigset_t *signals)
 {
     int number = 0;
 
     while (sigwait(signals, &number) != 0)
         continue;
+    (void)sigdelset(signals,
+                    SERVE_SIGNAL_UNMOUNTED); /* it comes from us, and changes nothing now */
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     return number;
 }
@@ -116,10 +120,9 @@ static char *join_listen(const struct serve_options *o)
     return text;
 }
 
-static void log_ready(const struct serve *serve)
+static void log_exports(const struct serve *serve)
 {
     const struct serve_options *o = serve->options;
-    CLEANUP_FREE char *listen = join_listen(o);
 
     for (size_t i = 0; i < o->export_count; i++) {
         CLEANUP_FREE char *line = mount_line(serve, o->exports[i].name);
@@ -133,11 +136,24 @@ static void log_ready(const struct serve *serve)
     if (!listens_beyond_loopback(o) && o->net_count > 0)
         log_event(LOG_WARN, "not_reachable", "note=%s",
                   LOG_Q("other hosts are allowed, but without --listen they cannot reach us"));
-    log_event(LOG_INFO, "ready", "version=%s listen=%s port=%u mount_port=%u exports=%zu",
-              PAILFS_VERSION, listen, o->nfs_port, o->mount_port, o->export_count);
 }
 
-static int serve_run(const struct serve_options *options)
+static void log_ready(const struct serve *serve)
+{
+    const struct serve_options *o = serve->options;
+    CLEANUP_FREE char *listen = join_listen(o);
+
+    if (!o->nfs) {
+        log_event(LOG_INFO, "ready", "version=%s mounts=%zu", PAILFS_VERSION, o->mount_count);
+        return;
+    }
+    log_exports(serve);
+    log_event(LOG_INFO, "ready",
+              "version=%s listen=%s port=%u mount_port=%u exports=%zu mounts=%zu", PAILFS_VERSION,
+              listen, o->nfs_port, o->mount_port, o->export_count, o->mount_count);
+}
+
+int serve_run(const struct serve_options *options, void (*ready)(void))
 {
     struct cmd_error error = {{0}};
     struct serve serve;
@@ -153,8 +169,11 @@ static int serve_run(const struct serve_options *options)
         return COMMAND_FAILED;
     }
     log_ready(&serve);
+    if (ready)
+        ready();
     int number = wait_for_signal(&signals);
-    log_event(LOG_INFO, "stopping", "signal=%s", sigabbrev_np(number));
+    log_event(LOG_INFO, "stopping", "signal=%s",
+              number == SERVE_SIGNAL_UNMOUNTED ? "none, unmounted" : sigabbrev_np(number));
     serve_stop(&serve);
     return 0;
 }
@@ -169,7 +188,7 @@ int command_serve(int argc, char **argv)
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
         status = COMMAND_USAGE;
     } else {
-        status = serve_run(&options);
+        status = serve_run(&options, NULL);
     }
     serve_options_clear(&options);
     return status;

@@ -9,11 +9,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cmd/mount_point.h"
+#include "cmd/mount_state.h"
 #include "cmd/parse.h"
 #include "cmd/serve_url.h"
 #include "cmd/store_options.h"
 
-enum { SERVE_LISTEN_MAX = 32, SERVE_NETS_MAX = 1024, SERVE_PORT = 2049 };
+enum { SERVE_LISTEN_MAX = 32, SERVE_NETS_MAX = 1024, SERVE_MOUNTS_MAX = 64, SERVE_PORT = 2049 };
 
 #define SERVE_LIMIT_MIN (UINT64_C(16) << 20)
 
@@ -152,11 +154,18 @@ static int set_attr_ttl(void *target, const char *value, const char **ret_why)
 
 static int set_commit(void *target, const char *value, const char **ret_why)
 {
-    *ret_why = "expected local or store";
-    if (strcmp(value, "local") != 0 && strcmp(value, "store") != 0)
-        return -EINVAL;
-    ((struct serve_options *)target)->commit_store = strcmp(value, "store") == 0;
-    return 0;
+    static const char *const names[] = {"close", "local", "store"};
+    struct serve_options *o = target;
+
+    *ret_why = "expected local, close or store";
+    for (int i = FRONT_COMMIT_CLOSE; i <= FRONT_COMMIT_STORE; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            o->mount_commit = (enum front_commit)i;
+            o->commit_store = i == FRONT_COMMIT_STORE;
+            return 0;
+        }
+    }
+    return -EINVAL;
 }
 
 static int set_retry_max(void *target, const char *value, const char **ret_why)
@@ -212,6 +221,62 @@ static int set_shutdown_timeout(void *target, const char *value, const char **re
     return parse_duration(value, &((struct serve_options *)target)->shutdown_ns, ret_why);
 }
 
+/* [EXPORT:]MOUNTPOINT */
+static int set_fuse(void *target, const char *value, const char **ret_why)
+{
+    struct serve_options *o = target;
+    struct cmd_error error = {{0}};
+    const char *dir = strstr(value, ":/");
+
+    *ret_why = "expected [EXPORT:]MOUNTPOINT, a directory";
+    if (o->mount_count == SERVE_MOUNTS_MAX)
+        return -EINVAL;
+    char *resolved = mount_point_resolve(dir ? dir + 1 : value, &error);
+    if (!resolved)
+        return -EINVAL;
+    o->mounts = mem_rearray(o->mounts, o->mount_count + 1, sizeof(*o->mounts));
+    o->mounts[o->mount_count++] = (struct serve_mount){
+        .name = dir ? mem_strndup(value, (size_t)(dir - value)) : NULL, .dir = resolved};
+    return 0;
+}
+
+static int set_allow_other(void *target, const char *value, const char **ret_why)
+{
+    (void)value;
+    (void)ret_why;
+    ((struct serve_options *)target)->allow_other = true;
+    return 0;
+}
+
+static int set_foreground(void *target, const char *value, const char **ret_why)
+{
+    (void)value;
+    (void)ret_why;
+    ((struct serve_options *)target)->foreground = true;
+    return 0;
+}
+
+static int set_log_file(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct serve_options *)target)->log_file, value, ret_why);
+}
+
+static int set_fuse_options(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct serve_options *)target)->fuse_options, value, ret_why);
+}
+
+static int set_umask(void *target, const char *value, const char **ret_why)
+{
+    size_t len = strlen(value);
+
+    *ret_why = "expected octal digits such as 022";
+    if (len == 0 || len > 4 || strspn(value, "01234567") != len)
+        return -EINVAL;
+    ((struct serve_options *)target)->mount_umask = (uint32_t)strtoul(value, NULL, 8) & 07777;
+    return 0;
+}
+
 static int set_log_level(void *target, const char *value, const char **ret_why)
 {
     *ret_why = "expected error, warn, info or debug";
@@ -241,11 +306,21 @@ static const struct option_def serve_table[] = {
     {NULL, "secure", 0, NULL, "requests must come from ports below 1024 (default)", set_secure},
     {NULL, "insecure-ports", 0, NULL, "requests may come from any port", set_insecure_ports},
 
+    {"FUSE", "fuse", 0, "[EXPORT:]DIR",
+     "mount an export (default: the first) on this host\ntoo; may be repeated", set_fuse},
+    {NULL, "allow-other", 0, NULL, "let other users into the mount", set_allow_other},
+    {NULL, "umask", 0, "MODE", "bits that modes shall not have, octal", set_umask},
+    {NULL, "fuse-options", 0, "LIST", "more options of mount(8): nosuid,nodev,...",
+     set_fuse_options},
+    {NULL, "foreground", 'f', NULL, "stay in the foreground, log to stderr", set_foreground},
+    {NULL, "log-file", 0, "FILE", "log in the background (default: syslog)", set_log_file},
+
     {"Keeping", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
     {NULL, "attr-ttl", 0, "TIME",
      "how long to believe what the store said; 0 asks at\nevery open (default: 60s)", set_attr_ttl},
-    {NULL, "commit", 0, "local|store",
-     "what COMMIT and fsync wait for: this host's disk, or\nthe bucket (default: local)",
+    {NULL, "commit", 0, "local|close|store",
+     "what COMMIT and fsync wait for: this host's disk, or\nthe bucket (default: local; on a "
+     "FUSE mount\nclose: close waits for the bucket, fsync does not)",
      set_commit},
     {NULL, "quiet-time", 0, "TIME", "from COMMIT to the upload (default: 2s)", set_quiet_time},
     {NULL, "retry-max", 0, "TIME",
@@ -270,6 +345,7 @@ static const struct option_def serve_table[] = {
 static void set_defaults(struct serve_options *o)
 {
     *o = (struct serve_options){
+        .nfs = true,
         .nfs_port = SERVE_PORT,
         .portmap = PORTMAP_AUTO,
         .secure = true,
@@ -372,6 +448,37 @@ int serve_options_parse(int argc, char **argv, struct serve_options *ret, struct
     return fill_in(ret, reterr);
 }
 
+int serve_options_parse_mount(int argc, char **argv, struct serve_options *ret,
+                              struct cmd_error *reterr)
+{
+    struct serve_export export = {NULL, NULL};
+    int first;
+
+    set_defaults(ret);
+    ret->nfs = false;
+    int err = options_parse(serve_table, argc, argv, ret, &first, reterr);
+    if (err)
+        return err;
+    if (argc - first != 2)
+        return cmd_error_set(reterr, -EINVAL, "expected URL MOUNTPOINT");
+    err = serve_url_split(argv[first], &export.url, &export.name, reterr);
+    if (err)
+        return err;
+    free(export.name);
+    export.name = mount_point_resolve(argv[first + 1], reterr);
+    ret->exports = mem_dup(&export, sizeof(export));
+    ret->export_count = 1;
+    if (!export.name)
+        return -EINVAL;
+    struct serve_mount mount = {.dir = mem_strdup(export.name)};
+    ret->mounts = mem_dup(&mount, sizeof(mount));
+    ret->mount_count = 1;
+    if (!ret->state_dir)
+        ret->state_dir = mount_state_default(export.url, mount.dir, reterr);
+    ret->store.read_only = ret->read_only;
+    return ret->state_dir ? store_options_check(&ret->store, reterr) : -EINVAL;
+}
+
 void serve_options_clear(struct serve_options *options)
 {
     for (size_t i = 0; i < options->listen_count; i++)
@@ -383,6 +490,13 @@ void serve_options_clear(struct serve_options *options)
     free(options->listen);
     free(options->nets);
     free(options->exports);
+    for (size_t i = 0; i < options->mount_count; i++) {
+        free(options->mounts[i].name);
+        free(options->mounts[i].dir);
+    }
+    free(options->mounts);
+    free(options->fuse_options);
+    free(options->log_file);
     free(options->state_dir);
     *options = (struct serve_options){.listen = NULL};
 }
@@ -408,4 +522,18 @@ void serve_options_help(FILE *out)
         "  pailfs serve --endpoint http://127.0.0.1:7070 --path-style s3://media\n"
         "  pailfs serve file:///srv/data\n",
         out);
+}
+
+void serve_options_help_mount(FILE *out)
+{
+    (void)fputs(
+        "usage: pailfs mount [options] URL MOUNTPOINT\n"
+        "\n"
+        "Mounts a bucket or a directory on this host by FUSE, and goes into the background.\n"
+        "\"fusermount3 -u MOUNTPOINT\", umount or SIGTERM ends it; what is not in the bucket\n"
+        "then is sent first, for at most --shutdown-timeout.\n"
+        "\n"
+        "-o takes a comma list of mount(8)'s options and of the ones below.\n",
+        out);
+    options_help(serve_table, out);
 }

@@ -6,34 +6,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-
-enum { SERVE_BUFFER_SHARE = 8 }; /* network buffers get this part of the memory limit */
-
-#define SERVE_BUFFER_MIN (UINT64_C(8) << 20)
-
-/* mkdir -p, for ourselves only. */
-static int make_directory(const char *path)
-{
-    CLEANUP_FREE char *copy = mem_strdup(path);
-
-    for (char *p = copy + 1; *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(copy, 0755) && errno != EEXIST)
-            return -errno;
-        *p = '/';
-    }
-    if (mkdir(copy, 0700) && errno != EEXIST)
-        return -errno;
-    return 0;
-}
+#include "cmd/dir.h"
 
 static int start_fs(struct serve *s, struct cmd_error *reterr)
 {
@@ -50,7 +27,7 @@ static int start_fs(struct serve *s, struct cmd_error *reterr)
     };
     struct fs_error error = {{0}};
 
-    int err = make_directory(o->state_dir);
+    int err = dir_make(o->state_dir);
     if (err)
         return cmd_error_set(reterr, err, "cannot make the state directory %s: %s", o->state_dir,
                              strerrordesc_np(-err));
@@ -88,104 +65,8 @@ static int add_volume(struct serve *s, const struct serve_export *what, struct c
     return 0;
 }
 
-static struct nfsd *make_nfsd(const struct serve_options *o)
-{
-    struct nfsd_config config;
-    uint64_t share = o->memory_limit / SERVE_BUFFER_SHARE;
-
-    nfsd_config_default(&config);
-    config.request_timeout_ns = o->deadline_ns;
-    if (share < SERVE_BUFFER_MIN)
-        share = SERVE_BUFFER_MIN;
-    if (config.receive_max > share)
-        config.receive_max = share;
-    if (config.unsent_max > share)
-        config.unsent_max = share;
-    return nfsd_new(&config);
-}
-
-static void fill_programs(struct serve *s)
-{
-    const struct serve_options *o = s->options;
-
-    s->nfs3 = (struct nfs3_service){.fs = s->fs, .exports = s->exports};
-    s->mount = (struct mount_service){.fs = s->fs, .exports = s->exports, .list = s->mounts};
-    s->programs[0] = nfs3_program(&s->nfs3);
-    mount_programs(&s->mount, s->programs + 1);
-
-    s->entries[0] = (struct portmap_entry){
-        .prog = s->programs[0].prog,
-        .vers = s->programs[0].vers,
-        .udp = false,
-        .port = (uint16_t)o->nfs_port,
-    };
-    for (int i = 1; i < SERVE_PORTMAP_ENTRIES; i++) {
-        const struct nfsd_program *program = &s->programs[1 + (i - 1) / 2];
-        s->entries[i] = (struct portmap_entry){
-            .prog = program->prog,
-            .vers = program->vers,
-            .udp = i % 2 == 0,
-            .port = (uint16_t)o->mount_port,
-        };
-    }
-}
-
-static int listen_address(struct serve *s, const char *address, struct cmd_error *reterr)
-{
-    const struct serve_options *o = s->options;
-    struct nfsd_error error = {{0}};
-    struct nfsd_listen listen = {
-        .address = address,
-        .port = (uint16_t)o->nfs_port,
-        .tcp = true,
-        .udp = true,
-        .programs = s->programs,
-        .program_count = SERVE_PROGRAMS,
-    };
-
-    int err = nfsd_listen(s->nfsd, &listen, NULL, &error);
-    if (err == 0 && o->mount_port != o->nfs_port) {
-        listen.port = (uint16_t)o->mount_port;
-        listen.programs = s->programs + 1;
-        listen.program_count = MOUNT_PROGRAMS;
-        err = nfsd_listen(s->nfsd, &listen, NULL, &error);
-    }
-    if (err)
-        return cmd_error_set(reterr, err, "%s", error.text);
-    return 0;
-}
-
-/* The addresses to serve, as nfsd and portmap take them: NULL is both loopbacks. */
-static const char *const *addresses(const struct serve_options *o, size_t *ret_count)
-{
-    static const char *const loopbacks[] = {NULL};
-
-    *ret_count = o->listen_count ? o->listen_count : 1;
-    return o->listen_count ? (const char *const *)o->listen : loopbacks;
-}
-
-static int listen_all(struct serve *s, struct cmd_error *reterr)
-{
-    struct portmap_config config = {
-        .mode = s->options->portmap,
-        .entries = s->entries,
-        .entry_count = SERVE_PORTMAP_ENTRIES,
-    };
-    struct nfsd_error error = {{0}};
-
-    config.listen = addresses(s->options, &config.listen_count);
-    for (size_t i = 0; i < config.listen_count; i++) {
-        int err = listen_address(s, config.listen[i], reterr);
-        if (err)
-            return err;
-    }
-    int err = portmap_start(s->nfsd, &config, &s->portmap, &error);
-    if (err)
-        return cmd_error_set(reterr, err, "%s", error.text);
-    return 0;
-}
-
-/* fs_on_durable: fs goes on writing while and after nfsd goes. */
+/* fs_on_durable has one listener: this hands on to all. fs goes on writing while and after they go,
+ * so each is here until it has answered what it had to. */
 static void tell_durable(void *ctx, uint64_t seq)
 {
     struct serve *s = ctx;
@@ -193,6 +74,7 @@ static void tell_durable(void *ctx, uint64_t seq)
     LOCK_SCOPE(&s->durable_mutex);
     if (s->durable_nfsd)
         nfsd_durable(s->durable_nfsd, seq);
+    serve_fronts_durable(s, seq);
 }
 
 static void set_durable(struct serve *s, struct nfsd *nfsd)
@@ -220,7 +102,7 @@ static int run_all(struct serve *s, struct cmd_error *reterr)
     struct fs_error fs_error = {{0}};
     struct nfsd_error nfsd_error = {{0}};
 
-    int err = fs_each_reply(s->fs, nfsd_load_reply, s->nfsd);
+    int err = s->nfsd ? fs_each_reply(s->fs, nfsd_load_reply, s->nfsd) : 0;
     if (err)
         return cmd_error_set(reterr, err, "%s: cannot read the kept replies: %s",
                              s->options->state_dir, strerrordesc_np(-err));
@@ -230,7 +112,9 @@ static int run_all(struct serve *s, struct cmd_error *reterr)
     if (err)
         return cmd_error_set(reterr, err, "%s", fs_error.text);
     err = start_control(s, reterr);
-    if (err)
+    if (!err)
+        err = serve_fronts_start(s, reterr);
+    if (err || !s->nfsd)
         return err;
     err = nfsd_start(s->nfsd, &nfsd_error);
     if (err)
@@ -245,15 +129,14 @@ int serve_start(struct serve *serve, const struct serve_options *options, struct
     serve->exports = export_table_new();
     serve->mounts = mount_list_new();
     serve->control_exports = mem_array(options->export_count + 1, sizeof(*serve->control_exports));
-    int err = start_fs(serve, reterr);
+    int err = serve_fronts_check(options, reterr);
+    if (!err)
+        err = start_fs(serve, reterr);
     for (size_t i = 0; err == 0 && i < options->export_count; i++)
         err = add_volume(serve, &options->exports[i], reterr);
-    if (err)
-        return err;
-    serve->nfsd = make_nfsd(options);
-    fill_programs(serve);
-    err = listen_all(serve, reterr);
-    if (err == 0)
+    if (!err && options->nfs)
+        err = serve_nfs_listen(serve, reterr);
+    if (!err)
         err = run_all(serve, reterr);
     serve->started = err == 0;
     return err;
@@ -276,7 +159,8 @@ void serve_stop(struct serve *serve)
     struct fs_left left = {.files = 0};
 
     portmap_unregister(serve->portmap);
-    if (serve->started && !nfsd_drain(serve->nfsd, deadline_ns))
+    serve_fronts_stop(serve); /* what they still answer may have to be durable first */
+    if (serve->started && serve->nfsd && !nfsd_drain(serve->nfsd, deadline_ns))
         log_event(LOG_WARN, "drain_incomplete", "note=%s",
                   LOG_Q("some clients did not get their answer and will ask again"));
     set_durable(serve, NULL);
@@ -290,7 +174,9 @@ void serve_stop(struct serve *serve)
         if (serve->started)
             log_left(&left);
     }
-    nfsd_free(serve->nfsd); /* fs called nfsd_durable until it was stopped */
+    if (serve->nfsd)
+        nfsd_free(serve->nfsd); /* fs called nfsd_durable until it was stopped */
+    serve_fronts_free(serve);
     portmap_free(serve->portmap);
     export_table_free(serve->exports);
     mount_list_free(serve->mounts);

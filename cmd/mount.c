@@ -1,0 +1,88 @@
+/* "pailfs mount": one bucket as a FUSE file system on this host, in the background. */
+#include "base/mem.h" /* before <rpc/rpc.h>, which has a macro mem_alloc */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cmd/background.h"
+#include "cmd/command.h"
+#include "cmd/dir.h"
+#include "cmd/mount_args.h"
+#include "cmd/serve_options.h"
+#include "cmd/serve_start.h"
+
+void command_mount_help(FILE *out)
+{
+    serve_options_help_mount(out);
+}
+
+/* "mount -a" of an init script has neither PATH, where fusermount3 is found, nor HOME, where
+ * credentials are. */
+static void fill_environment(void)
+{
+    /* NOLINTBEGIN(concurrency-mt-unsafe): before any thread starts */
+    if (!getenv("PATH"))
+        (void)setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    if (!getenv("HOME")) {
+        const struct passwd *user = getpwuid(geteuid());
+        if (user)
+            (void)setenv("HOME", user->pw_dir, 1);
+    }
+    /* NOLINTEND(concurrency-mt-unsafe) */
+}
+
+/* The working directory changes, and stderr goes, so both are settled before. */
+static int settle_log(const struct serve_options *o, struct cmd_error *reterr)
+{
+    if (!o->log_file) {
+        log_to_syslog();
+        return 0;
+    }
+    int fd = open(o->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return cmd_error_set(reterr, -errno, "%s: %s", o->log_file, strerrordesc_np(errno));
+    log_to_fd(fd);
+    return 0;
+}
+
+static int mount_run(struct serve_options *o, struct cmd_error *reterr)
+{
+    char *state_dir = dir_absolute(o->state_dir);
+
+    free(o->state_dir);
+    o->state_dir = state_dir;
+    if (o->foreground)
+        return serve_run(o, NULL);
+    int err = settle_log(o, reterr);
+    if (!err) {
+        err = background_begin();
+        if (err)
+            (void)cmd_error_set(reterr, err, "no process for the background: %s",
+                                strerrordesc_np(-err));
+    }
+    return err ? COMMAND_FAILED : serve_run(o, background_ready);
+}
+
+int command_mount(int argc, char **argv)
+{
+    struct serve_options options = {.listen = NULL};
+    struct cmd_error error = {{0}};
+    struct mount_args args;
+    int status = COMMAND_USAGE;
+
+    fill_environment();
+    if (mount_args_make(argc, argv, &args, &error) == 0 &&
+        serve_options_parse_mount(args.argc, args.argv, &options, &error) == 0)
+        status = mount_run(&options, &error);
+    if (error.text[0])
+        (void)fprintf(stderr, "pailfs: %s\n", error.text);
+    serve_options_clear(&options);
+    mount_args_clear(&args);
+    return status;
+}
