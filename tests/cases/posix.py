@@ -1,0 +1,59 @@
+"""The POSIX suite (tests/posix) on a directory of this host, on a FUSE mount and on a kernel's NFS mount.
+
+posix.py PROGRAM local|fuse|nfs [file|s3 [CASE...]]
+"""
+import os
+import subprocess
+import sys
+
+import guest
+import kit
+import servers
+import stores
+
+PROGRAM, MODE = os.path.realpath(sys.argv[1]), sys.argv[2]
+KIND = sys.argv[3] if len(sys.argv) > 3 else "file"
+ONLY = sys.argv[4:]
+
+
+def local(case):
+    """What is demanded of pailfs is what this kernel's own file systems do."""
+    where = case.path("tmpfs")
+    os.mkdir(where)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "strictatime,mode=777", "tmpfs", where], check=True)
+    here(case, where)
+
+
+def here(case, where):
+    done = subprocess.run([PROGRAM, MODE, where, *ONLY], capture_output=True, text=True, check=False)
+    report(case, done.returncode, done.stdout + done.stderr)
+
+
+def report(case, status, out):
+    with open(case.path("posix.log"), "w") as f:
+        f.write(out)
+    kit.check(status == 0, "\n".join(line for line in out.splitlines() if not line.startswith("ok")))
+    case.step(out.splitlines()[-1])
+
+
+def nfs(case):
+    case.network()
+    store = stores.store(case, KIND)
+    server = servers.Pailfs(case, store, ["--commit", "local"]).start()
+    client = guest.Guest(case)
+    client.client_daemons()
+    client.mount(server.source)
+    case.step("mounted")
+    status, out = client.run(" ".join([PROGRAM, MODE, "/mnt/n", *(f"'{name}'" for name in ONLY)]), 120, check=False)
+    report(case, status, out)
+    client.umount()
+    server.stop()
+    server.check_state()
+
+
+def main():
+    with kit.Case(f"posix-{MODE}-{KIND}") as case:
+        {"local": local, "nfs": nfs}[MODE](case)
+
+
+main()
