@@ -22,6 +22,8 @@ struct nfsd;
 struct control_export {
     const char *name, *url;
     struct fs_volume *vol;
+    const char **mountpoints; /* on this host */
+    size_t mountpoint_count;
 };
 struct control_config { /* copied; what it points at has to stay */
     const char *state_dir;

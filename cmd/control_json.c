@@ -155,12 +155,22 @@ static json_t *json_totals(const struct fs_status *s)
     return o;
 }
 
+static json_t *json_mountpoints(const struct control_export *export)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < export->mountpoint_count; i++)
+        (void)json_array_append_new(list, control_json_text(export->mountpoints[i]));
+    return list;
+}
+
 static json_t *json_export(const struct control_export *export, const struct fs_status *s)
 {
     json_t *o = json_object();
 
     put(o, "name", control_json_text(export->name));
     put(o, "url", control_json_text(export->url));
+    put(o, "mountpoints", json_mountpoints(export));
     put(o, "read_only", json_boolean(s->read_only));
     put(o, "in_bucket", json_boolean(fs_status_all_in(s)));
     put(o, "files", json_u64(s->files));
@@ -233,6 +243,6 @@ json_t *control_json_status(const struct control_config *config, const struct co
     put(o, "in_bucket", json_boolean(all));
     put(o, "exports", exports);
     put(o, "state", json_state(config, &facts->disk));
-    put(o, "nfs", json_nfs(&facts->nfs));
+    put(o, "nfs", config->nfsd ? json_nfs(&facts->nfs) : json_null());
     return o;
 }

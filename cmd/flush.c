@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/command.h"
-#include "cmd/control_client.h"
+#include "cmd/control_target.h"
 #include "cmd/flush_progress.h"
 #include "cmd/parse.h"
 #include "cmd/store_options.h"
@@ -19,8 +19,8 @@
 enum { FLUSH_POLL_MIN_MS = 50, FLUSH_POLL_MAX_MS = 1000 };
 
 struct flush_options {
-    char *state_dir;
-    const char *path; /* NULL: everything */
+    char *state_dir, *mount;
+    struct control_target target; /* path NULL: everything */
     bool wait;
     int64_t timeout_ns; /* 0: for ever */
 };
@@ -42,6 +42,11 @@ static int set_state_dir(void *target, const char *value, const char **ret_why)
     return state_dir_set(&((struct flush_options *)target)->state_dir, value, ret_why);
 }
 
+static int set_mount(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct flush_options *)target)->mount, value, ret_why);
+}
+
 static int set_wait(void *target, const char *value, const char **ret_why)
 {
     (void)value;
@@ -60,6 +65,7 @@ static int set_timeout(void *target, const char *value, const char **ret_why)
 
 static const struct option_def flush_table[] = {
     {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
+    {NULL, "mount", 0, "DIR", CONTROL_TARGET_HELP, set_mount},
     {NULL, "wait", 'w', NULL, "wait until it is in the bucket", set_wait},
     {NULL, "timeout", 't', "TIME", "wait, but no longer than this (default: for ever)",
      set_timeout},
@@ -69,10 +75,10 @@ static const struct option_def flush_table[] = {
 void command_flush_help(FILE *out)
 {
     (void)fputs(
-        "usage: pailfs flush [options] [/EXPORT[/PATH]]\n"
+        "usage: pailfs flush [options] [/EXPORT[/PATH] | MOUNTPOINT[/PATH]]\n"
         "\n"
-        "Has a running \"pailfs serve\" send at once what is not in the bucket yet: of all\n"
-        "exports, of one, or of what lies at or below a path in it.\n"
+        "Has a running \"pailfs serve\" or \"pailfs mount\" send at once what is not in the\n"
+        "bucket yet: of all exports, of one, or of what lies at or below a path.\n"
         "\n"
         "Exit status: 0 all of it is in the bucket; 1 it is not (yet): without --wait it is\n"
         "on its way, with --timeout the time was up; 2 called wrongly, or no such path; 3 no\n"
@@ -97,16 +103,16 @@ static int flush_parse(int argc, char **argv, struct flush_options *o, struct cm
     if (argc - first > 1)
         return cmd_error_set(reterr, -EINVAL, "expected one path at most, not also %s",
                              argv[first + 1]);
-    if (first < argc)
-        o->path = argv[first];
-    if (o->path && o->path[0] != '/')
+    err = control_target_find(o->state_dir, o->mount, first < argc ? argv[first] : NULL, &o->target,
+                              reterr);
+    if (err)
+        return err;
+    if (o->target.path && o->target.path[0] && o->target.path[0] != '/')
         return cmd_error_set(reterr, -EINVAL,
                              "%s: expected a path that begins with an export's "
-                             "name, such as /media/incoming",
-                             o->path);
-    if (!o->state_dir)
-        o->state_dir = state_dir_default(reterr);
-    return o->state_dir ? 0 : -EINVAL;
+                             "name, such as /media/incoming, or lies below a mountpoint",
+                             o->target.path);
+    return 0;
 }
 
 /* --- asking --- */
@@ -121,7 +127,7 @@ static uint64_t number(const json_t *o, const char *name)
 static char *flush_url(const struct flush *f)
 {
     CLEANUP_FREE char *path =
-        control_client_escape(f->client, f->options->path ? f->options->path : "");
+        control_client_escape(f->client, f->options->target.path ? f->options->target.path : "");
 
     return mem_printf("/flush?path=%s%s%s", path, f->mark ? "&mark=" : "", f->mark ? f->mark : "");
 }
@@ -254,15 +260,19 @@ static void flush_tell(const struct flush *f, int status)
                  number(f->last, "deletes"), number(f->last, "moves"));
 }
 
-static int flush_run(const struct flush_options *o, struct cmd_error *reterr)
+static int flush_run(struct flush_options *o, struct cmd_error *reterr)
 {
     struct flush f = {
         .options = o,
         .end_ns = o->timeout_ns ? clock_mono_ns() + o->timeout_ns : CLOCK_NEVER,
     };
 
-    if (control_client_open(o->state_dir, &f.client, reterr))
+    if (control_client_open(o->target.state_dir, &f.client, reterr))
         return CONTROL_NO_GATEWAY;
+    if (control_target_translate(&o->target, f.client, reterr)) {
+        control_client_close(f.client);
+        return CONTROL_NO_GATEWAY;
+    }
     flush_progress_start(&f.progress, stdout);
     int status = flush_wait(&f, reterr);
     flush_progress_clear(&f.progress);
@@ -287,6 +297,8 @@ int command_flush(int argc, char **argv)
         status = flush_run(&options, &error);
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
+    control_target_clear(&options.target);
     free(options.state_dir);
+    free(options.mount);
     return status;
 }

@@ -83,24 +83,49 @@ static char *read_link(const char *base, const char *mountpoint)
     return n > 0 && n < (ssize_t)sizeof(target) ? mem_strndup(target, (size_t)n) : NULL;
 }
 
-char *mount_state_find(const char *path, char **ret_path, const char **ret_rest)
+/* The longest directory at or above whole that a link is known for; what it leads to, and its
+ * length.
+ */
+static char *find_above(const char *base, const char *whole, size_t *ret_len)
 {
-    struct cmd_error error = {{0}};
-    CLEANUP_FREE char *base = state_dir_default(&error);
-    char *resolved = realpath(path, NULL);
-    char *whole = resolved ? resolved : dir_absolute(path); /* the dead cannot be looked at */
-
-    for (size_t len = strlen(whole); base && len > 0; len--) {
+    for (size_t len = strlen(whole); len > 0; len--) {
         if (whole[len] != '/' && whole[len] != '\0')
             continue;
         CLEANUP_FREE char *at = mem_strndup(whole, len);
         char *found = read_link(base, at);
         if (found) {
-            *ret_path = whole;
-            *ret_rest = whole + len;
+            *ret_len = len;
             return found;
         }
     }
-    free(whole);
     return NULL;
+}
+
+char *mount_state_find(const char *path, char **ret_path, const char **ret_rest)
+{
+    struct cmd_error error = {{0}};
+    CLEANUP_FREE char *base = state_dir_default(&error);
+    CLEANUP_FREE char *links = mem_printf("%s/mounts/at", base ? base : "");
+    char *whole = dir_absolute(path);
+    size_t len = 0;
+
+    if (!base || access(links, F_OK)) {
+        free(whole);
+        return NULL;
+    }
+    /* As it is written first: what is dead, or does not answer, must not be looked at. */
+    char *found = find_above(base, whole, &len);
+    char *resolved = found ? NULL : realpath(path, NULL);
+    if (resolved) {
+        free(whole);
+        whole = resolved;
+        found = find_above(base, whole, &len);
+    }
+    if (!found) {
+        free(whole);
+        return NULL;
+    }
+    *ret_path = whole;
+    *ret_rest = whole + len;
+    return found;
 }

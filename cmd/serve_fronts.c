@@ -67,6 +67,16 @@ int serve_fronts_check(const struct serve_options *options, struct cmd_error *re
     return 0;
 }
 
+void serve_fronts_tell(const struct serve_options *o, bool first, struct control_export *export)
+{
+    export->mountpoints = mem_array(o->mount_count + 1, sizeof(*export->mountpoints));
+    for (size_t i = 0; i < o->mount_count; i++) {
+        const char *name = o->mounts[i].name;
+        if (name ? strcmp(name, export->name) == 0 : first)
+            export->mountpoints[export->mountpoint_count++] = o->mounts[i].dir;
+    }
+}
+
 /* The export that a mount names; the first if it names none. */
 static const struct control_export *find_export(const struct serve *s, const char *name)
 {

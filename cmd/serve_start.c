@@ -59,6 +59,9 @@ static int add_volume(struct serve *s, const struct serve_export *what, struct c
         return cmd_error_set(reterr, err, "%s", error.text);
     s->control_exports[what - o->exports] =
         (struct control_export){.name = what->name, .url = what->url, .vol = entry.vol};
+    serve_fronts_tell(o, what == o->exports, &s->control_exports[what - o->exports]);
+    if (!o->nfs)
+        return 0;
     err = export_table_add(s->exports, &entry);
     if (err) /* names are known to be good and different, so the data is the same */
         return cmd_error_set(reterr, err, "%s is the same as another URL given", what->url);
@@ -180,6 +183,8 @@ void serve_stop(struct serve *serve)
     portmap_free(serve->portmap);
     export_table_free(serve->exports);
     mount_list_free(serve->mounts);
+    for (size_t i = 0; i < serve->options->export_count; i++)
+        free(serve->control_exports[i].mountpoints);
     free(serve->control_exports);
     (void)pthread_mutex_destroy(&serve->durable_mutex);
 }

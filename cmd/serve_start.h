@@ -73,6 +73,9 @@ int serve_nfs_listen(struct serve *serve, struct cmd_error *reterr);
 
 /* Whether options.mounts can be mounted, as far as it can be told before anything is started. */
 int serve_fronts_check(const struct serve_options *options, struct cmd_error *reterr);
+/* Fills in where export will be mounted; first: it is the one that mounts without a name mean. */
+void serve_fronts_tell(const struct serve_options *options, bool first,
+                       struct control_export *export);
 /* Mounts them all; after fs_run. */
 int serve_fronts_start(struct serve *serve, struct cmd_error *reterr);
 /* For tell_durable, with durable_mutex held. */

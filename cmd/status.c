@@ -4,18 +4,24 @@
 #include <stdlib.h>
 
 #include "cmd/command.h"
-#include "cmd/control_client.h"
+#include "cmd/control_target.h"
 #include "cmd/status_print.h"
 #include "cmd/store_options.h"
 
 struct status_options {
-    char *state_dir;
+    char *state_dir, *mount;
     bool json;
+    struct control_target target;
 };
 
 static int set_state_dir(void *target, const char *value, const char **ret_why)
 {
     return state_dir_set(&((struct status_options *)target)->state_dir, value, ret_why);
+}
+
+static int set_mount(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct status_options *)target)->mount, value, ret_why);
 }
 
 static int set_json(void *target, const char *value, const char **ret_why)
@@ -28,6 +34,7 @@ static int set_json(void *target, const char *value, const char **ret_why)
 
 static const struct option_def status_table[] = {
     {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
+    {NULL, "mount", 0, "DIR", CONTROL_TARGET_HELP, set_mount},
     {NULL, "json", 'j', NULL, "print everything as JSON", set_json},
     {NULL, NULL, 0, NULL, NULL, NULL},
 };
@@ -35,11 +42,11 @@ static const struct option_def status_table[] = {
 void command_status_help(FILE *out)
 {
     (void)fputs(
-        "usage: pailfs status [options]\n"
+        "usage: pailfs status [options] [MOUNTPOINT]\n"
         "\n"
-        "Asks a running \"pailfs serve\" what is not in the buckets yet, how it is getting\n"
-        "there, and what went wrong. May be run by the user that the gateway runs as, and\n"
-        "by root.\n"
+        "Asks a running \"pailfs serve\" or \"pailfs mount\" what is not in the buckets yet,\n"
+        "how it is getting there, and what went wrong. May be run by the user that the\n"
+        "gateway runs as, and by root.\n"
         "\n"
         "Exit status: 0 everything is in the buckets, 1 not everything, 2 called wrongly,\n"
         "3 no gateway answers for that state directory.\n",
@@ -58,11 +65,10 @@ static int status_parse(int argc, char **argv, struct status_options *o, struct 
 
     if (err)
         return err;
-    if (first < argc)
-        return cmd_error_set(reterr, -EINVAL, "unexpected argument %s", argv[first]);
-    if (!o->state_dir)
-        o->state_dir = state_dir_default(reterr);
-    return o->state_dir ? 0 : -EINVAL;
+    if (first < argc && (o->mount || argc - first > 1))
+        return cmd_error_set(reterr, -EINVAL, "unexpected argument %s", argv[argc - 1]);
+    return control_target_find(o->state_dir, first < argc ? argv[first] : o->mount, NULL,
+                               &o->target, reterr);
 }
 
 static int status_run(const struct status_options *o, struct cmd_error *reterr)
@@ -70,7 +76,7 @@ static int status_run(const struct status_options *o, struct cmd_error *reterr)
     struct control_client *client = NULL;
     json_t *status = NULL;
     long http = 0;
-    int err = control_client_open(o->state_dir, &client, reterr);
+    int err = control_client_open(o->target.state_dir, &client, reterr);
 
     if (!err)
         err = control_client_ask(client, "GET", "/status", &http, &status, reterr);
@@ -108,6 +114,8 @@ int command_status(int argc, char **argv)
         result = status_run(&options, &error);
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
+    control_target_clear(&options.target);
     free(options.state_dir);
+    free(options.mount);
     return result;
 }

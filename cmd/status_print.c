@@ -186,8 +186,16 @@ static void print_trouble(const json_t *export, FILE *out)
 
 static void print_export(const json_t *export, FILE *out)
 {
+    const json_t *at;
+    size_t i;
+
     (void)fprintf(out, "\n%s  %s%s\n", text(export, "name"), text(export, "url"),
                   is(export, "read_only") ? "  (read-only)" : "");
+    json_array_foreach(json_object_get(export, "mountpoints"), i, at)
+    {
+        if (json_is_string(at) && strcmp(json_string_value(at), text(export, "name")) != 0)
+            (void)fprintf(out, "  mounted on %s\n", json_string_value(at));
+    }
     print_missing(export, out);
     print_oldest(export, out);
     print_uploads(export, out);
@@ -207,6 +215,8 @@ static void print_state(const json_t *status, FILE *out)
     if (text(state, "error")[0])
         (void)fprintf(out, "            REFUSES TO WRITE since %s: %s\n",
                       text(state, "error_since"), text(state, "error"));
+    if (!json_is_object(nfs))
+        return;
     (void)fprintf(
         out, "replies     %" PRIu64 " kept for retransmissions, %s of %s; %" PRIu64 " sent again\n",
         number(nfs, "replies_kept"), TEXT_BYTES(number(nfs, "replies_kept_bytes")),
