@@ -38,9 +38,12 @@ struct front_error {
     char text[512];
 };
 
+/* Is the file system that is mounted at dir one whose program has died? */
+bool front_is_dead_mount(const char *dir);
+
 struct front;
-/* After fs_run. Mounts; requests are answered from then on. A dead mount of an earlier run in that place is
- * unmounted first. 0, or a negative errno and a sentence. */
+/* After fs_run. Mounts; requests are answered from then on. A dead mount of an earlier run in that
+ * place is unmounted first. 0, or a negative errno and a sentence. */
 int front_start(const struct front_config *config, struct front **ret, struct front_error *reterr);
 /* What fs_on_durable told: releases the replies that waited for it. Any thread; must be called from
  * the program's one listener, since fs has only one. */
