@@ -302,6 +302,13 @@ static void engine_free(struct http_engine *engine)
     free(engine);
 }
 
+static long connect_ms(int64_t ns)
+{
+    if (ns <= 0)
+        return HTTP_CONNECT_TIMEOUT_MS;
+    return ns < CLOCK_MS ? 1 : ns / CLOCK_MS > INT32_MAX ? INT32_MAX : (long)(ns / CLOCK_MS);
+}
+
 int http_engine_open(const struct http_config *config, struct http_engine **ret)
 {
     (void)pthread_once(&curl_once, curl_global_start);
@@ -314,6 +321,7 @@ int http_engine_open(const struct http_config *config, struct http_engine **ret)
     RB_INIT(&engine->timers);
     engine->ca_file = mem_strdup(config->ca_file);
     engine->no_verify = config->no_verify;
+    engine->connect_timeout_ms = connect_ms(config->connect_timeout_ns);
     engine->limit = config->connections ? config->connections : HTTP_CONNECTIONS_DEFAULT;
     if (engine->limit > HTTP_CONNECTIONS_MAX)
         engine->limit = HTTP_CONNECTIONS_MAX;

@@ -31,7 +31,8 @@ struct http_engine;
 struct http_config {
     const char *ca_file; /* or NULL = the system's authorities */
     bool no_verify;
-    uint32_t connections; /* 0 = default */
+    uint32_t connections;       /* 0 = default */
+    int64_t connect_timeout_ns; /* 0 = default */
 };
 /* 0 or negative errno. */
 int http_engine_open(const struct http_config *config, struct http_engine **ret);

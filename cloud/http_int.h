@@ -6,6 +6,8 @@
 
 #include "cloud/http.h"
 
+#define HTTP_CONNECT_TIMEOUT_MS 5000L
+
 TAILQ_HEAD(http_list, http_request);
 TAILQ_HEAD(http_posts, http_post);
 RB_HEAD(http_timers, http_timer);
@@ -33,6 +35,7 @@ struct http_engine {
     CURLM *multi;
     char *ca_file;
     bool no_verify;
+    long connect_timeout_ms;
     bool no_expect; /* the server does not answer Expect: 100-continue */
     unsigned limit, active, starts;
     struct http_list queues[HTTP_PRIOS];

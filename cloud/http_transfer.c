@@ -13,7 +13,6 @@
 
 #include "base/mem.h"
 
-#define CONNECT_TIMEOUT_MS 5000L
 #define EXPECT_TIMEOUT_MS 1000L
 #define PEER_GONE_MS 30000U
 #define BUFFER_BYTES (128L << 10)
@@ -174,7 +173,7 @@ static void setup_connection(const struct http_engine *engine, CURL *easy)
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, engine->connect_timeout_ms);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 15L);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 5L);

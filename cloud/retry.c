@@ -31,24 +31,27 @@ bool retry_budget_take(struct retry_budget *budget)
     return false;
 }
 
-int64_t retry_delay_ns(unsigned attempt, bool slow, uint64_t random)
+int64_t retry_delay_ns(const struct retry_pauses *pauses, unsigned attempt, bool slow,
+                       uint64_t random)
 {
+    int64_t ceiling = pauses->base_ns > 0 ? pauses->base_ns : RETRY_BASE_NS;
+    int64_t cap = pauses->cap_ns > 0 ? pauses->cap_ns : RETRY_CAP_NS;
+
     assert(attempt > 0);
     if (slow)
-        return RETRY_CAP_NS / 2 + (int64_t)(random % (uint64_t)(RETRY_CAP_NS / 2));
-    int64_t ceiling = RETRY_BASE_NS;
-    for (unsigned i = 1; i < attempt && ceiling < RETRY_CAP_NS; i++)
+        return cap / 2 + (int64_t)(random % ((uint64_t)cap / 2 + 1));
+    for (unsigned i = 1; i < attempt && ceiling < cap; i++)
         ceiling *= 2;
-    if (ceiling > RETRY_CAP_NS)
-        ceiling = RETRY_CAP_NS;
+    if (ceiling > cap)
+        ceiling = cap;
     return (int64_t)(random % (uint64_t)(ceiling + 1));
 }
 
-int64_t retry_next_ns(unsigned attempt, bool slow, uint64_t random, int64_t now_ns,
-                      int64_t deadline_ns, int64_t after_ns)
+int64_t retry_next_ns(const struct retry_pauses *pauses, unsigned attempt, bool slow,
+                      uint64_t random, int64_t now_ns, int64_t deadline_ns, int64_t after_ns)
 {
     int64_t left = deadline_ns == CLOCK_NEVER ? CLOCK_NEVER : deadline_ns - now_ns;
-    int64_t delay = retry_delay_ns(attempt, slow, random);
+    int64_t delay = retry_delay_ns(pauses, attempt, slow, random);
 
     if (after_ns >= left || left < RETRY_LEFT_MIN_NS)
         return CLOCK_NEVER;

@@ -29,16 +29,22 @@ void retry_budget_succeed(struct retry_budget *budget);
 /* Takes the cost of one retry; false when there was not enough (the retry is then a slow one). */
 bool retry_budget_take(struct retry_budget *budget);
 
+/* How long the pauses are: all zero is RETRY_BASE_NS and RETRY_CAP_NS. */
+struct retry_pauses {
+    int64_t base_ns, cap_ns;
+};
+
 /* Delay before try number attempt + 1 (attempt counts from 1): random in [0, base * 2^(attempt-1)],
  * or in the upper half of [0, cap] for a slow one. */
-int64_t retry_delay_ns(unsigned attempt, bool slow, uint64_t random);
+int64_t retry_delay_ns(const struct retry_pauses *pauses, unsigned attempt, bool slow,
+                       uint64_t random);
 
 /*
  * Point in time (monotonic) of the next try, or CLOCK_NEVER to give up: nothing useful would be
  * left of the time until the deadline. after_ns is what the server asked for; 0 = nothing.
  */
-int64_t retry_next_ns(unsigned attempt, bool slow, uint64_t random, int64_t now_ns,
-                      int64_t deadline_ns, int64_t after_ns);
+int64_t retry_next_ns(const struct retry_pauses *pauses, unsigned attempt, bool slow,
+                      uint64_t random, int64_t now_ns, int64_t deadline_ns, int64_t after_ns);
 
 /* The value of a Retry-After header, seconds or an HTTP date, as a duration; 0 if it is neither or
  * lies in the past. wall_ns is the time now. */

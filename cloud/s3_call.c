@@ -130,7 +130,7 @@ static void call_try(struct s3_call *call)
         .prio = call->prio,
         .fresh = broken, /* and with it a new look at the name servers */
         .deadline_ns = call->deadline_ns,
-        .stall_ns = call->stall_ns << doublings,
+        .stall_ns = call->s3->stall_fixed ? call->stall_ns : call->stall_ns << doublings,
         .done = call_http_done,
         .ctx = call,
     };
@@ -186,7 +186,7 @@ static bool call_learn_region(struct s3_call *call)
 
     if (!region || !*region)
         region = call->error.region;
-    if (!region_valid(region))
+    if (s3->no_detect || !region_valid(region))
         return false;
     LOCK_SCOPE(&s3->lock);
     if (strcmp(s3->region, region) == 0) {
@@ -282,11 +282,16 @@ static void call_retry(struct s3_call *call, int err)
     const char *after = http_header_get(&call->http, "retry-after");
     int64_t now = clock_mono_ns(), deadline = call->deadline_ns;
     int64_t after_ns = after ? retry_after_parse(after, clock_wall_ns()) : 0;
-    bool slow = !retry_budget_take(&call->s3->budget);
 
+    if (call->s3->tries_max > 0 && call->attempts >= call->s3->tries_max) {
+        call_end(call, err);
+        return;
+    }
+    bool slow = !retry_budget_take(&call->s3->budget);
     if (call->s3->reach_deadline_ns && !call->http.maybe_sent)
         deadline = call->s3->reach_deadline_ns;
-    int64_t next = retry_next_ns(call->attempts, slow, retry_random(), now, deadline, after_ns);
+    int64_t next = retry_next_ns(&call->s3->pauses, call->attempts, slow, retry_random(), now,
+                                 deadline, after_ns);
     if (next == CLOCK_NEVER)
         call_end(call, err);
     else

@@ -104,6 +104,12 @@ struct s3 {
     struct store_caps caps;  /* constant once open */
     uint64_t copy_part_size; /* bytes per part of a large COPY */
     int64_t stall_read_ns, stall_write_ns;
+    bool stall_fixed;   /* as configured: later tries do not wait longer */
+    uint32_t tries_max; /* of a request; 0 = until its deadline */
+    struct retry_pauses pauses;
+    bool no_detect;   /* the region is as configured, whatever answers say */
+    bool no_checksum; /* no CRC-32C, and no hash of bodies that go over TLS */
+    enum store_list list;
     int64_t reach_deadline_ns; /* while opening: by then something must be reached. Else 0 */
 
     /* Learned while running. */
@@ -117,7 +123,6 @@ struct s3 {
     struct credentials creds;
     int64_t creds_read_ns; /* when they were looked for last */
     char region[64];
-    bool region_fixed; /* given by the user */
     int64_t clock_offset_ns;
     struct sigv4_key key;
 };

@@ -169,6 +169,19 @@ static int open_refuse_express(const struct s3 *s3, struct store_error *reterr)
     return -ENOTSUP;
 }
 
+static void open_limits(struct s3 *s3, const struct store_config *config)
+{
+    s3->stall_fixed = config->stall_timeout_ns > 0;
+    s3->stall_read_ns = s3->stall_fixed ? config->stall_timeout_ns : S3_STALL_READ_NS;
+    s3->stall_write_ns = s3->stall_fixed ? config->stall_timeout_ns : S3_STALL_WRITE_NS;
+    s3->tries_max = config->tries_max;
+    s3->pauses = (struct retry_pauses){config->retry_min_ns, config->retry_max_ns};
+    s3->no_detect = config->no_detect;
+    s3->no_checksum = config->no_checksum;
+    s3->list = config->list;
+    atomic_store(&s3->list_v1, config->list == STORE_LIST_V1);
+}
+
 static void open_caps(struct s3 *s3, bool read_only)
 {
     s3->caps = (struct store_caps){
@@ -183,8 +196,6 @@ static void open_caps(struct s3 *s3, bool read_only)
         .writable = !read_only,
     };
     s3->copy_part_size = 256 * MIB;
-    s3->stall_read_ns = S3_STALL_READ_NS;
-    s3->stall_write_ns = S3_STALL_WRITE_NS;
 }
 
 static int open_engine(struct s3 *s3, const struct store_config *config, struct store_error *reterr)
@@ -193,6 +204,7 @@ static int open_engine(struct s3 *s3, const struct store_config *config, struct 
         .ca_file = config->ca_file,
         .no_verify = config->no_verify,
         .connections = config->connections,
+        .connect_timeout_ns = config->connect_timeout_ns,
     };
     if (config->ca_file && access(config->ca_file, R_OK) != 0) {
         int no_file = -errno;
@@ -229,6 +241,7 @@ int s3_store_open(const char *url, const struct store_config *config, struct sto
     if (!err) {
         s3->store.url = mem_strdup(s3->addr.url);
         open_caps(s3, config->read_only);
+        open_limits(s3, config);
         err = s3_probe_reach(s3, reterr);
     }
     if (!err && !config->read_only)

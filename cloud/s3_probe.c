@@ -383,7 +383,8 @@ int s3_probe_caps(struct s3 *s3, uint64_t id, int64_t deadline_ns, struct store_
         return err;
     }
     probe_cond_put(&probe);
-    probe_crc32c(&probe);
+    if (!s3->no_checksum)
+        probe_crc32c(&probe);
     probe_cond_copy(&probe);
     probe_listing(&probe);
     probe_part_copy(&probe);

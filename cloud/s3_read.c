@@ -234,7 +234,8 @@ static int list_parse(struct s3_call *call)
     int err = s3_xml_list_parse(call->http.text ? call->http.text : "", call->http.text_len, &list);
     if (err)
         return err;
-    if (!asked_v1 && !list.v2 && (list.truncated || req->start_after)) {
+    if (!asked_v1 && !list.v2 && s3->list == STORE_LIST_AUTO &&
+        (list.truncated || req->start_after)) {
         /* The store took it for the old request, and has not seen where to start. */
         atomic_store(&s3->list_v1, true);
         if (req->start_after && !req->token) {
@@ -269,7 +270,7 @@ static void list_done(struct s3_call *call)
     struct store_req *req = call->req;
     bool again = call->err == -ERESTART;
 
-    if (call->err == -ENOTSUP && !call->ctx) {
+    if (call->err == -ENOTSUP && !call->ctx && s3->list == STORE_LIST_AUTO) {
         atomic_store(&s3->list_v1, true);
         again = !req->token || strncmp(req->token, TOKEN_V2, 2) != 0;
     }

@@ -25,7 +25,8 @@ void s3_call_hash(struct s3_call *call)
 {
     if (call->body_len == 0)
         (void)snprintf(call->payload_hash, sizeof(call->payload_hash), EMPTY_SHA256);
-    else if (call->s3->addr.tls && call_has_header(call, "x-amz-checksum-crc32c"))
+    else if (call->s3->addr.tls &&
+             (call->s3->no_checksum || call_has_header(call, "x-amz-checksum-crc32c")))
         (void)snprintf(call->payload_hash, sizeof(call->payload_hash), SIGV4_UNSIGNED_PAYLOAD);
     else
         checksum_sha256_hex(call->body, call->body_len, call->payload_hash);

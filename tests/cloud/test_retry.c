@@ -8,20 +8,23 @@
 
 #include "cloud/retry.h"
 
+static const struct retry_pauses usual;
+
 static void test_delay_doubles_to_the_cap(void **state)
 {
     (void)state;
     /* random = the ceiling gives the longest delay */
-    assert_int_equal(retry_delay_ns(1, false, (uint64_t)RETRY_BASE_NS), RETRY_BASE_NS);
-    assert_int_equal(retry_delay_ns(2, false, (uint64_t)RETRY_BASE_NS * 2), RETRY_BASE_NS * 2);
-    assert_int_equal(retry_delay_ns(1000, false, (uint64_t)RETRY_CAP_NS), RETRY_CAP_NS);
+    assert_int_equal(retry_delay_ns(&usual, 1, false, (uint64_t)RETRY_BASE_NS), RETRY_BASE_NS);
+    assert_int_equal(retry_delay_ns(&usual, 2, false, (uint64_t)RETRY_BASE_NS * 2),
+                     RETRY_BASE_NS * 2);
+    assert_int_equal(retry_delay_ns(&usual, 1000, false, (uint64_t)RETRY_CAP_NS), RETRY_CAP_NS);
     for (unsigned attempt = 1; attempt < 40; attempt++) {
-        int64_t delay = retry_delay_ns(attempt, false, retry_random());
+        int64_t delay = retry_delay_ns(&usual, attempt, false, retry_random());
         assert_in_range(delay, 0, RETRY_CAP_NS);
-        assert_in_range(retry_delay_ns(attempt, true, retry_random()), RETRY_CAP_NS / 2,
+        assert_in_range(retry_delay_ns(&usual, attempt, true, retry_random()), RETRY_CAP_NS / 2,
                         RETRY_CAP_NS);
     }
-    assert_int_equal(retry_delay_ns(5, false, 0), 0);
+    assert_int_equal(retry_delay_ns(&usual, 5, false, 0), 0);
 }
 
 static void test_next_respects_the_deadline(void **state)
@@ -29,13 +32,15 @@ static void test_next_respects_the_deadline(void **state)
     (void)state;
     int64_t now = 1000 * CLOCK_S;
 
-    assert_true(retry_next_ns(1, false, 0, now, now, 0) == CLOCK_NEVER);
-    assert_true(retry_next_ns(1, false, 0, now, now - CLOCK_S, 0) == CLOCK_NEVER);
-    assert_true(retry_next_ns(1, false, 0, now, now + RETRY_LEFT_MIN_NS, 0) == now);
-    assert_true(retry_next_ns(1, false, 0, now, now + RETRY_LEFT_MIN_NS - 1, 0) == CLOCK_NEVER);
-    assert_true(retry_next_ns(1, false, 7 * CLOCK_MS, now, CLOCK_NEVER, 0) == now + 7 * CLOCK_MS);
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now, 0) == CLOCK_NEVER);
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now - CLOCK_S, 0) == CLOCK_NEVER);
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now + RETRY_LEFT_MIN_NS, 0) == now);
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now + RETRY_LEFT_MIN_NS - 1, 0) ==
+                CLOCK_NEVER);
+    assert_true(retry_next_ns(&usual, 1, false, 7 * CLOCK_MS, now, CLOCK_NEVER, 0) ==
+                now + 7 * CLOCK_MS);
     for (unsigned attempt = 1; attempt < 40; attempt++) {
-        int64_t next = retry_next_ns(attempt, true, retry_random(), now, now + CLOCK_S, 0);
+        int64_t next = retry_next_ns(&usual, attempt, true, retry_random(), now, now + CLOCK_S, 0);
         assert_true(next >= now && next < now + CLOCK_S);
     }
 }
@@ -45,11 +50,12 @@ static void test_next_obeys_the_server(void **state)
     (void)state;
     int64_t now = 1000 * CLOCK_S;
 
-    assert_true(retry_next_ns(1, false, 0, now, now + 10 * CLOCK_S, 3 * CLOCK_S) ==
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now + 10 * CLOCK_S, 3 * CLOCK_S) ==
                 now + 3 * CLOCK_S);
-    assert_true(retry_next_ns(1, false, 0, now, now + 10 * CLOCK_S, 8 * CLOCK_S) ==
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now + 10 * CLOCK_S, 8 * CLOCK_S) ==
                 now + 8 * CLOCK_S);
-    assert_true(retry_next_ns(1, false, 0, now, now + 10 * CLOCK_S, 10 * CLOCK_S) == CLOCK_NEVER);
+    assert_true(retry_next_ns(&usual, 1, false, 0, now, now + 10 * CLOCK_S, 10 * CLOCK_S) ==
+                CLOCK_NEVER);
 }
 
 static void test_retry_after(void **state)
@@ -89,9 +95,26 @@ static void test_budget(void **state)
     assert_int_equal(budget.spent, 0);
 }
 
+static void test_own_pauses(void **state)
+{
+    (void)state;
+    static const struct retry_pauses own = {10 * CLOCK_MS, 40 * CLOCK_MS};
+
+    assert_int_equal(retry_delay_ns(&own, 1, false, 10 * CLOCK_MS), 10 * CLOCK_MS);
+    assert_int_equal(retry_delay_ns(&own, 2, false, 20 * CLOCK_MS), 20 * CLOCK_MS);
+    assert_int_equal(retry_delay_ns(&own, 100, false, 40 * CLOCK_MS), 40 * CLOCK_MS);
+    for (unsigned attempt = 1; attempt < 100; attempt++)
+        assert_in_range(retry_delay_ns(&own, attempt, true, retry_random()), 20 * CLOCK_MS,
+                        40 * CLOCK_MS);
+    /* a cap below the base holds */
+    static const struct retry_pauses low = {.cap_ns = CLOCK_MS};
+    assert_int_equal(retry_delay_ns(&low, 1, false, CLOCK_MS), CLOCK_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_own_pauses),
         cmocka_unit_test(test_delay_doubles_to_the_cap),
         cmocka_unit_test(test_next_respects_the_deadline),
         cmocka_unit_test(test_next_obeys_the_server),
