@@ -5,12 +5,47 @@
 #include "cmd/serve_start.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/dir.h"
+
+enum { SERVE_LOCK_POLL_MS = 100 };
+#define SERVE_LOCK_SLACK (5 * CLOCK_S)
+
+/* Waits for ms milliseconds. True if a signal came that is to end us. */
+static bool pause_unless_ended(int ms)
+{
+    struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    return sigtimedwait(&signals, NULL, &limit) > 0;
+}
+
+/* fs_start. What was mounted here until a moment ago may still be sending: a mount waits for it, as
+ * "umount DIR && mount DIR" has to work. */
+static int start_fs_waiting(struct serve *s, const struct fs_config *config, struct fs_error *error)
+{
+    const struct serve_options *o = s->options;
+    int64_t end_ns = clock_mono_ns() + (o->nfs ? 0 : o->shutdown_ns + SERVE_LOCK_SLACK);
+    int err = fs_start(config, &s->fs, error);
+
+    if (err == -EBUSY && !o->nfs)
+        (void)fprintf(stderr, "pailfs: %s: waiting for its end\n", error->text);
+    while (err == -EBUSY && clock_mono_ns() < end_ns && !pause_unless_ended(SERVE_LOCK_POLL_MS)) {
+        error->text[0] = '\0';
+        err = fs_start(config, &s->fs, error);
+    }
+    return err;
+}
 
 static int start_fs(struct serve *s, struct cmd_error *reterr)
 {
@@ -31,7 +66,7 @@ static int start_fs(struct serve *s, struct cmd_error *reterr)
     if (err)
         return cmd_error_set(reterr, err, "cannot make the state directory %s: %s", o->state_dir,
                              strerrordesc_np(-err));
-    err = fs_start(&config, &s->fs, &error);
+    err = start_fs_waiting(s, &config, &error);
     if (err)
         return cmd_error_set(reterr, err, "%s", error.text);
     return 0;
