@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +167,7 @@ static void *server_main(void *arg)
         struct fault_connection *connection = &server->connections[server->connection_count++];
         connection->server = server;
         connection->fd = fd;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         if (pthread_create(&connection->thread, NULL, connection_main, connection))
             abort();
         (void)pthread_mutex_unlock(&server->lock);
