@@ -4,7 +4,7 @@
 
 #include "fs/fs_int.h"
 
-static bool access_in_group(const struct fs_cred *cred, uint32_t gid)
+bool access_in_group(const struct fs_cred *cred, uint32_t gid)
 {
     if (cred->gid == gid)
         return true;

@@ -47,10 +47,9 @@ static int setattr_check(const struct inode *ino, const struct fs_req *req,
     const struct fs_cred *cred = &req->cred;
     bool root = cred->uid == 0 || (req->flags & FS_CHECKED);
     bool owner = root || cred->uid == ino->uid;
-    bool in_group = root || cred->gid == set->gid;
+    bool in_group = root || access_in_group(cred, set->gid);
+    uint32_t now = set->set & (FS_SET_ATIME_NOW | FS_SET_MTIME_NOW);
 
-    for (uint32_t i = 0; i < cred->group_count; i++)
-        in_group = in_group || cred->groups[i] == set->gid;
     if ((set->set & FS_SET_MODE) && !owner)
         return -EPERM;
     if ((set->set & FS_SET_UID) && !root && (!owner || set->uid != ino->uid))
@@ -59,8 +58,11 @@ static int setattr_check(const struct inode *ino, const struct fs_req *req,
         return -EPERM;
     if ((set->set & (FS_SET_ATIME | FS_SET_MTIME)) && !owner)
         return -EPERM;
-    if ((set->set & (FS_SET_ATIME_NOW | FS_SET_MTIME_NOW)) && !owner && access_check(ino, req, 2))
+    if (now && !owner && access_check(ino, req, 2))
         return -EACCES;
+    /* One of the two alone is the owner's; a client that truncates sends one with the size. */
+    if (now && now != (FS_SET_ATIME_NOW | FS_SET_MTIME_NOW) && !(set->set & FS_SET_SIZE) && !owner)
+        return -EPERM;
     if (set->set & FS_SET_SIZE) {
         if (ino->type != FS_REG)
             return ino->type == FS_DIR ? -EISDIR : -EINVAL;
@@ -87,18 +89,36 @@ void attr_truncate(struct inode *ino, uint64_t size)
     ino->flags |= INODE_DIRTY;
 }
 
-void attr_set(struct inode *ino, const struct fs_cred *cred, const struct fs_sattr *set)
+void attr_drop_setid(struct inode *ino)
 {
-    int64_t now = clock_wall_ns();
+    ino->mode &= ~(uint32_t)04000;
+    if (ino->mode & 010)
+        ino->mode &= ~(uint32_t)02000;
+}
+
+/* The mode comes after owner and group: who may set the bits depends on those. */
+static void attr_set_mode(struct inode *ino, const struct fs_req *req, const struct fs_sattr *set)
+{
+    bool root = req->cred.uid == 0 || (req->flags & FS_CHECKED);
+    bool given = (set->set & (FS_SET_UID | FS_SET_GID)) && ino->type == FS_REG;
 
     if (set->set & FS_SET_MODE)
         ino->mode = set->mode & 07777;
-    if ((set->set & (FS_SET_UID | FS_SET_GID)) && ino->type == FS_REG && cred->uid != 0)
-        ino->mode &= ~(uint32_t)06000;
+    if (given && (!root || !(set->set & FS_SET_MODE)))
+        attr_drop_setid(ino);
+    if ((set->set & FS_SET_MODE) && !root && !access_in_group(&req->cred, ino->gid))
+        ino->mode &= ~(uint32_t)02000;
+}
+
+void attr_set(struct inode *ino, const struct fs_req *req, const struct fs_sattr *set)
+{
+    int64_t now = clock_wall_ns();
+
     if (set->set & FS_SET_UID)
         ino->uid = set->uid;
     if (set->set & FS_SET_GID)
         ino->gid = set->gid;
+    attr_set_mode(ino, req, set);
     if (set->set & FS_SET_ATIME)
         ino->atime_ns = set->atime_ns;
     if (set->set & FS_SET_MTIME)
@@ -138,12 +158,15 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
     bool resize = (set->set & FS_SET_SIZE) && set->size != ino->size;
     change_begin(&c, vol);
     if (set->set & ~(uint32_t)FS_SET_SIZE) {
-        attr_set(ino, &req->cred, set);
+        attr_set(ino, req, set);
         ino->flags |= INODE_META_DIRTY;
         ino->meta_version++;
     }
-    if (resize)
+    if (resize) {
+        if (req->cred.uid != 0 && !(set->set & FS_SET_MODE))
+            attr_drop_setid(ino);
         attr_truncate(ino, set->size);
+    }
     inode_stamp(ino, resize && !(set->set & (FS_SET_MTIME | FS_SET_MTIME_NOW)));
     ino->flags |= INODE_META_KNOWN;
     if (resize)

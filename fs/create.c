@@ -48,6 +48,8 @@ static int create_existing(struct fs_volume *vol, struct fs_req *req, struct cre
         if (err)
             return err;
         change_begin(&c, vol);
+        if (req->cred.uid != 0)
+            attr_drop_setid(ino);
         attr_truncate(ino, 0);
         inode_stamp(ino, true);
         commit_flush(&c, ino);
@@ -79,7 +81,7 @@ static struct inode *create_inode(struct fs_volume *vol, const struct fs_req *re
         struct fs_sattr set = *a->set;
         if (req->cred.uid != 0)
             set.set &= ~(uint32_t)(FS_SET_UID | FS_SET_GID);
-        attr_set(ino, &req->cred, &set);
+        attr_set(ino, req, &set);
         if (a->type == FS_REG && (set.set & FS_SET_SIZE))
             ino->size = ino->disk_size = set.size;
     }

@@ -562,6 +562,7 @@ int scan_empty(struct fs_volume *vol, struct fs_req *req, struct inode *dir);
 /* --- access.c --- */
 
 uint32_t access_bits(const struct inode *ino, const struct fs_cred *cred); /* rwx as 4 2 1 */
+bool access_in_group(const struct fs_cred *cred, uint32_t gid);
 int access_check(const struct inode *ino, const struct fs_req *req, uint32_t want); /* FS_CHECKED */
 /* May this caller remove or replace child in dir: write, search, sticky bit. */
 int access_remove(const struct inode *dir, const struct inode *child, const struct fs_req *req);
@@ -598,7 +599,8 @@ struct inode *target_find(struct fs_volume *vol, const char *key);
 /* --- attr.c --- */
 
 void attr_truncate(struct inode *ino, uint64_t size);
-void attr_set(struct inode *ino, const struct fs_cred *cred, const struct fs_sattr *set);
+void attr_set(struct inode *ino, const struct fs_req *req, const struct fs_sattr *set);
+void attr_drop_setid(struct inode *ino); /* it was written to, or given away */
 
 /* --- remove.c --- */
 

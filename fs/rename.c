@@ -51,6 +51,8 @@ static int rename_check(struct fs_volume *vol, struct fs_req *req, const struct 
 
     if (!err)
         err = access_remove(n->to_dir, n->tgt, req);
+    if (!err && n->src->type == FS_DIR && n->from_dir != n->to_dir)
+        err = access_check(n->src, req, 2); /* its ".." becomes another */
     if (!err)
         err = path_child_key(vol, n->to_dir, a->to, n->src->type == FS_DIR, key);
     if (err)
