@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "fuse/front.h"
 
 static const char mount_type[] = "fuse.pailfs";
 
@@ -110,9 +111,7 @@ static bool is_ours(const char *dir)
 
 int mount_point_check(const char *dir, struct cmd_error *reterr)
 {
-    struct stat info;
-
-    if (!is_ours(dir) || (stat(dir, &info) && errno == ENOTCONN))
+    if (!is_ours(dir) || front_is_dead_mount(dir))
         return 0;
     return cmd_error_set(reterr, -EBUSY,
                          "%s: a pailfs is mounted there already and answers; \"fusermount3 -u %s\" "

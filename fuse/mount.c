@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,9 +44,9 @@ static void mount_said_take(char *ret, size_t size)
 
 bool front_is_dead_mount(const char *dir)
 {
-    struct stat st;
+    struct statfs st; /* unlike attributes, the kernel has this from nowhere else */
 
-    return stat(dir, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+    return statfs(dir, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* fusermount3 may unmount what this user mounted; root needs no help. */
