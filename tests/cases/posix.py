@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import fusemount
 import guest
 import kit
 import servers
@@ -51,9 +52,17 @@ def nfs(case):
     server.check_state()
 
 
+def fuse(case):
+    mount = fusemount.Mount(case, stores.store(case, KIND), ["--allow-other"]).start()
+    case.step("mounted")
+    here(case, mount.dir)
+    mount.unmount()
+    mount.check_state()
+
+
 def main():
     with kit.Case(f"posix-{MODE}-{KIND}") as case:
-        {"local": local, "nfs": nfs}[MODE](case)
+        {"local": local, "fuse": fuse, "nfs": nfs}[MODE](case)
 
 
 main()
