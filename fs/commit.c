@@ -190,7 +190,8 @@ static int commit_try(struct fs_volume *vol, struct fs_req *req, void *p)
     if (err)
         return err;
     req->seq = seq;
-    if ((ino->flags & INODE_TO_STORE) && !(ino->flags & INODE_UPLOADING) && !a->kicked) {
+    if ((ino->flags & INODE_TO_STORE) && !(ino->flags & INODE_UPLOADING) && !a->kicked &&
+        !((req->flags & FS_AGAIN) && ino->tries > 0)) {
         dirty_update(vol, ino, commit_to_store(vol, req) ? 0 : vol->fs->config.quiet_ns);
         a->kicked = true;
         if (commit_to_store(vol, req))

@@ -49,6 +49,7 @@ enum fs_req_flag {
     FS_CHECKED = 4,   /* a kernel has checked permission bits, sticky ones too: not again */
     FS_TO_STORE = 8,  /* fs_commit: waits for the object, as with commit_store */
     FS_LOCAL = 16,    /* fs_commit: does not wait for it, commit_store or not */
+    FS_AGAIN = 32,    /* went on after -EAGAIN: what failed meanwhile is not hurried by that */
 };
 
 struct fs_req {
@@ -289,6 +290,11 @@ int fs_statfs(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct fs
  */
 int fs_commit(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint32_t count,
               struct fs_wcc *wcc);
+
+/* A number that changes when bytes reach the store, or room in the stage is made: whoever waits for
+ * ino to be uploaded, or for room, waits for nothing while it stays. *ret_uploading: ino's upload is
+ * on its way and has not failed yet; the store ends it if no byte moves. */
+uint64_t fs_progress(struct fs_volume *vol, uint64_t ino, bool *ret_uploading);
 
 /* --- for front ends whose clients open files (FUSE) ---
  *

@@ -53,6 +53,18 @@ static bool call_dying(pid_t pid)
     return (pending | shared) & ~blocked & ~ignored & ~caught & ~call_harmless;
 }
 
+/* A close() of a large file may take as long as its bytes need; the deadline is for those that do
+ * not get on. */
+static void call_look(struct call *c, int64_t now)
+{
+    bool uploading;
+    uint64_t progress = fs_progress(c->vol, c->ino, &uploading);
+
+    if (uploading || progress != c->progress)
+        c->end_ns = now + c->front->config.deadline_ns;
+    c->progress = progress;
+}
+
 bool call_again(struct call *c, int *err)
 {
     int64_t now;
@@ -60,6 +72,9 @@ bool call_again(struct call *c, int *err)
     if (*err != -EAGAIN)
         return false;
     now = clock_mono_ns();
+    if (c->patient)
+        call_look(c, now);
+    c->fs.flags |= FS_AGAIN;
     if (fuse_req_interrupted(c->req) && call_dying(fuse_req_ctx(c->req)->pid))
         *err = -EINTR;
     else if (atomic_load(&c->front->stopping) || now >= c->end_ns)

@@ -24,11 +24,11 @@ static uint32_t file_access(int flags)
     }
 }
 
-static void file_info(struct call *c, struct fuse_file_info *fi, struct handle *h)
+static void file_info(struct fuse_file_info *fi, struct handle *h)
 {
     fi->fh = (uintptr_t)h;
     fi->direct_io = (fi->flags & O_DIRECT) != 0;
-    fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && c->front->config.read_only;
+    fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY; /* nothing to tell when it is closed */
 }
 
 /* O_TRUNC comes with the open (atomic_o_trunc). */
@@ -61,7 +61,7 @@ void front_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         return;
     }
     struct handle *h = handle_new(c.vol, c.ino, fuse_req_ctx(req)->pid);
-    file_info(&c, fi, h);
+    file_info(fi, h);
     fi->keep_cache = pages_keep(c.front, node, got.version);
     if (fi->flags & O_TRUNC) {
         err = file_truncate(&c);
@@ -114,7 +114,7 @@ void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
     }
     struct handle *h = handle_new(node.vol, node.ino, fuse_req_ctx(req)->pid);
     handle_wrote(h); /* an empty file is something, too */
-    file_info(&c, fi, h);
+    file_info(fi, h);
     reply_create(&c, &node, fi);
 }
 
@@ -152,6 +152,7 @@ void front_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, 
 
     if (!call_begin(&c, req, node))
         return;
+    c.patient = true;
     do {
         err = fs_write(c.vol, &c.fs, c.ino, (uint64_t)off, &iov, 1, FS_UNSTABLE, &wcc);
     } while (call_again(&c, &err));
@@ -172,6 +173,7 @@ static int file_commit(struct call *c, bool to_store)
     int err;
 
     c->fs.flags |= to_store ? FS_TO_STORE : FS_LOCAL;
+    c->patient = true;
     do {
         err = fs_commit(c->vol, &c->fs, c->ino, 0, 0, &wcc);
     } while (call_again(c, &err));

@@ -60,6 +60,13 @@ static const struct fuse_lowlevel_ops front_ops = {
     .statfs = front_statfs,
     .access = front_access,
     .create = front_create,
+    .setxattr = front_setxattr,
+    .getxattr = front_getxattr,
+    .listxattr = front_listxattr,
+    .removexattr = front_removexattr,
+    .lseek = front_lseek,
+    .fallocate = front_fallocate,
+    .copy_file_range = front_copy_file_range,
 };
 
 static struct front *front_new(const struct front_config *config)

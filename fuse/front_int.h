@@ -116,6 +116,8 @@ struct call { /* a request on its thread */
     struct fs_volume *vol; /* what the node id names */
     uint64_t ino;
     int64_t end_ns;
+    bool patient; /* it waits for an upload, or for room: not in vain while bytes move */
+    uint64_t progress;
 };
 
 /* --- call.c --- */

@@ -38,6 +38,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t
         reply_err(&c, -EOPNOTSUPP);
         return;
     }
+    c.patient = true;
     do {
         err = fs_allocate(c.vol, &c.fs, c.ino, (uint64_t)off, (uint64_t)len, flags, &wcc);
     } while (call_again(&c, &err));
