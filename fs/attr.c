@@ -18,6 +18,8 @@ struct attr_args {
     uint32_t mask, *ret_mask;
     char *buf;
     bool need_target;
+    struct fs_volume *cross; /* LOOKUP goes on there, at cross_ino */
+    uint64_t cross_ino;
 };
 
 static int getattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
@@ -156,8 +158,10 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     write_wcc_before(ino, vol, a->wcc);
     bool resize = (set->set & FS_SET_SIZE) && set->size != ino->size;
+    /* ftruncate(2) to the size it has is a change too; a kernel leaves that time to us. */
+    bool touch = (set->set & FS_SET_SIZE) && (req->flags & FS_CHECKED);
     change_begin(&c, vol);
-    if (set->set & ~(uint32_t)FS_SET_SIZE) {
+    if (touch || (set->set & ~(uint32_t)FS_SET_SIZE)) {
         attr_set(ino, req, set);
         ino->flags |= INODE_META_DIRTY;
         ino->meta_version++;
@@ -167,7 +171,7 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
             attr_drop_setid(ino);
         attr_truncate(ino, set->size);
     }
-    inode_stamp(ino, resize && !(set->set & (FS_SET_MTIME | FS_SET_MTIME_NOW)));
+    inode_stamp(ino, (resize || touch) && !(set->set & (FS_SET_MTIME | FS_SET_MTIME_NOW)));
     ino->flags |= INODE_META_KNOWN;
     if (resize)
         commit_flush(&c, ino);
@@ -195,12 +199,18 @@ static int lookup_try(struct fs_volume *vol, struct fs_req *req, void *p)
     struct inode *dir, *ino;
     int err = need_dir(vol, req, a->ino, &dir);
 
+    a->cross = NULL;
     if (err)
         return err;
     inode_node(dir, vol, a->dir_node);
     err = access_check(dir, req, 1);
     if (err)
         return err;
+    if (strcmp(a->name, "..") == 0 && dir->id == vol->root && vol->mounts->up) {
+        a->cross = vol->mounts->up;
+        a->cross_ino = vol->mounts->up_dir;
+        return 0;
+    }
     if (strcmp(a->name, ".") == 0 || (strcmp(a->name, "..") == 0 && dir->id == vol->root)) {
         inode_node(dir, vol, a->node);
         return 0;
@@ -214,6 +224,8 @@ static int lookup_try(struct fs_volume *vol, struct fs_req *req, void *p)
     }
     if (err)
         return err;
+    a->cross = mount_child(vol, ino);
+    a->cross_ino = a->cross ? a->cross->root : 0;
     inode_node(ino, vol, a->node);
     req->seq = ino->seq; /* the handle is for life once it is given out */
     return 0;
@@ -225,7 +237,8 @@ int fs_lookup(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const cha
     struct attr_args a = {.ino = dir, .name = name, .node = ret, .dir_node = dir_node};
 
     ret->attr_valid = dir_node->attr_valid = false;
-    return op_run(vol, req, lookup_try, &a);
+    int err = op_run(vol, req, lookup_try, &a);
+    return err || !a.cross ? err : mount_cross(a.cross, req, a.cross_ino, ret);
 }
 
 /* --- ACCESS --- */
