@@ -167,12 +167,14 @@ static void extents_place(struct check *c, struct db_query *row)
 /* Bytes are given out once: no two extents name the same. */
 static void extents_by_segment(struct check *c)
 {
-    CLEANUP_QUERY struct db_query *row = db_query_new(
-        c->view, "SELECT e.inode, e.off, e.len, e.segment, e.pos, s.size FROM extent e"
-                 " LEFT JOIN temp.segment s ON s.id = e.segment ORDER BY e.segment, e.pos");
+    CLEANUP_QUERY struct db_query *row =
+        db_query_new(c->view, "SELECT e.inode, e.off, e.len, e.segment, e.pos, s.size FROM extent e"
+                              " LEFT JOIN temp.segment s ON s.id = e.segment"
+                              " WHERE e.segment <> ?1 ORDER BY e.segment, e.pos");
     uint64_t segment = 0, end = 0, owner = 0;
     char name[32];
 
+    db_query_u64(row, 1, STAGE_ZEROS);
     while (db_query_next(row)) {
         uint64_t pos = db_row_u64(row, 4), row_end = pos + db_row_u64(row, 2);
         extents_place(c, row);

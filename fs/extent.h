@@ -16,7 +16,7 @@ struct stage;
 
 struct extent {
     uint64_t off, len;
-    uint64_t segment, pos; /* stage position of the first byte */
+    uint64_t segment, pos; /* stage position of the first byte; STAGE_ZEROS: pos is off */
     uint64_t version;
     bool kept; /* as it is here it is in the database */
 };

@@ -73,8 +73,11 @@ int rescue_run(struct fs_volume *vol, struct inode *ino)
     ino->flags |= INODE_RESCUING;
     ino->rescue_mark = UINT64_MAX;
     vol_unlock(vol);
-    for (size_t i = 0; i < old.count && !err; i++)
+    for (size_t i = 0; i < old.count && !err; i++) {
+        if (old.extents[i].segment == STAGE_ZEROS)
+            continue; /* nothing of them could be lost */
         err = rescue_extent(vol, ino, &old.extents[i], &lost);
+    }
     extent_snapshot_clear(&old);
     vol_lock(vol);
     ino->flags &= ~(uint32_t)INODE_RESCUING;

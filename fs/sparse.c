@@ -1,9 +1,14 @@
-/* Holes: SEEK_DATA and SEEK_HOLE, and fallocate(2). */
+/*
+ * Holes: SEEK_DATA and SEEK_HOLE, and fallocate(2).
+ *
+ * A range that is made zeros becomes an extent of zeros, which takes no room in the stage. So it
+ * lies over the base, or over what an upload that is under way makes the base, as any write does.
+ * In the bucket there are no holes: an upload sends zeros for them.
+ */
 #include <errno.h>
-#include <string.h>
 
-#include "base/mem.h"
 #include "fs/fs_int.h"
+#include "fs/write.h"
 
 /* --- seek --- */
 
@@ -12,29 +17,38 @@ struct seek_args {
     bool hole;
 };
 
-/* Where data begins at or after off; the size if nowhere. */
-static uint64_t seek_data(const struct inode *ino, uint64_t off)
+/* The extent that off lies in, or NULL and where the next one begins. */
+static const struct extent *extent_at(const struct inode *ino, uint64_t off, uint64_t *ret_next)
 {
     const struct extent *e = ino->extents ? extent_map_find(ino->extents, off) : NULL;
 
-    if (off < ino->base_len || (e && e->off <= off))
-        return off;
-    return e ? e->off : ino->size;
+    *ret_next = e ? e->off : ino->size;
+    return e && e->off <= off ? e : NULL;
+}
+
+/* Where data begins, at or after off; the size if nowhere. */
+static uint64_t seek_data(const struct inode *ino, uint64_t off)
+{
+    uint64_t next;
+
+    while (off < ino->size) {
+        const struct extent *e = extent_at(ino, off, &next);
+        if (e ? e->segment != STAGE_ZEROS : off < ino->base_len)
+            return off;
+        off = e ? e->off + e->len : next;
+    }
+    return ino->size;
 }
 
 static uint64_t seek_hole(const struct inode *ino, uint64_t off)
 {
-    const struct extent *e;
+    uint64_t next;
 
     while (off < ino->size) {
-        if (off < ino->base_len) {
-            off = ino->base_len;
-            continue;
-        }
-        e = ino->extents ? extent_map_find(ino->extents, off) : NULL;
-        if (!e || e->off > off)
+        const struct extent *e = extent_at(ino, off, &next);
+        if (e ? e->segment == STAGE_ZEROS : off >= ino->base_len)
             return off;
-        off = e->off + e->len;
+        off = e ? e->off + e->len : next < ino->base_len ? next : ino->base_len;
     }
     return ino->size;
 }
@@ -49,8 +63,8 @@ static int seek_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     if (ino->type != FS_REG)
         return ino->type == FS_DIR ? -EISDIR : -EINVAL;
-    if (!(req->flags & FS_CHECKED) && req->cred.uid != ino->uid &&
-        !(access_bits(ino, &req->cred) & 5))
+    /* As for reading. */
+    if (req->cred.uid != ino->uid && access_check(ino, req, 4) && access_check(ino, req, 1))
         return -EACCES;
     if (a->off >= ino->size)
         return -ENXIO;
@@ -71,51 +85,79 @@ int fs_seek(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t of
 
 /* --- allocate --- */
 
-/* Zeros as bytes, in pieces. */
-static int allocate_write(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off,
-                          uint64_t end, struct fs_wcc *wcc)
-{
-    void *zeros = mem_zalloc(FS_IO_MAX);
-    int err = 0;
+struct allocate_args {
+    uint64_t ino, off, len;
+    uint32_t flags;
+    uint64_t room; /* bytes that the store has for more */
+    struct fs_wcc *wcc;
+};
 
-    while (off < end && !err) {
-        size_t len = end - off < FS_IO_MAX ? end - off : FS_IO_MAX;
-        struct iovec iov = {.iov_base = zeros, .iov_len = len};
-        err = fs_write(vol, req, ino, off, &iov, 1, FS_UNSTABLE, wcc);
-        off += len;
-    }
-    free(zeros);
-    return err;
+/* The bytes of [off, end) are zeros from now on. */
+static void allocate_zeros(struct fs_volume *vol, struct inode *ino, uint64_t off, uint64_t end)
+{
+    if (!ino->extents)
+        ino->extents = extent_map_new(vol->fs->stage);
+    extent_map_insert(ino->extents, off, end - off, ++ino->write_version, STAGE_ZEROS, off);
+}
+
+static int allocate_try(struct fs_volume *vol, struct fs_req *req, void *p)
+{
+    struct allocate_args *a = p;
+    struct inode *ino;
+    int err = need_fresh(vol, req, a->ino, &ino);
+
+    if (!err)
+        err = need_path(vol, req, ino);
+    if (err)
+        return err;
+    inode_attr(ino, vol, &a->wcc->after);
+    a->wcc->after_valid = true;
+    err = write_check(vol, req, ino, a->off, a->len);
+    if (err)
+        return err;
+    uint64_t end = a->off + a->len, below = end < ino->size ? end : ino->size;
+    bool zeros = (a->flags & (FS_ALLOCATE_PUNCH | FS_ALLOCATE_ZERO)) && a->off < below;
+    uint64_t more = end > ino->size ? end - ino->size : 0;
+    if (!(a->flags & FS_ALLOCATE_PUNCH) && more > a->room)
+        return -ENOSPC;
+    if (a->flags & FS_ALLOCATE_KEEP_SIZE)
+        more = 0;
+    if (!zeros && more == 0)
+        return 0;
+    write_wcc_before(ino, vol, a->wcc);
+    if (zeros)
+        allocate_zeros(vol, ino, a->off, below);
+    else
+        ino->write_version++; /* longer, by a hole */
+    write_changed(vol, req, ino, more > 0 ? end : 0);
+    inode_attr(ino, vol, &a->wcc->after);
+    return 0;
 }
 
 int fs_allocate(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t off, uint64_t len,
                 uint32_t flags, struct fs_wcc *wcc)
 {
-    uint64_t end = off + len;
-    struct fs_attr attr;
+    struct allocate_args a = {
+        .ino = ino, .off = off, .len = len, .flags = flags, .room = UINT64_MAX, .wcc = wcc};
+    uint64_t total, room;
 
     *wcc = (struct fs_wcc){0};
-    if (flags & ~(uint32_t)(FS_ALLOCATE_KEEP_SIZE | FS_ALLOCATE_PUNCH | FS_ALLOCATE_ZERO))
+    switch (flags) {
+    case 0:
+    case FS_ALLOCATE_KEEP_SIZE:
+    case FS_ALLOCATE_ZERO:
+    case FS_ALLOCATE_ZERO | FS_ALLOCATE_KEEP_SIZE:
+        if (req->flags & FS_NOWAIT)
+            return -EAGAIN; /* asks a disk for its room */
+        store_get_space(vol->store, &total, &room);
+        a.room = total ? room : UINT64_MAX;
+        break;
+    case FS_ALLOCATE_PUNCH | FS_ALLOCATE_KEEP_SIZE:
+        break;
+    default:
         return -ENOTSUP;
-    if ((flags & FS_ALLOCATE_PUNCH) &&
-        (!(flags & FS_ALLOCATE_KEEP_SIZE) || (flags & FS_ALLOCATE_ZERO)))
-        return -ENOTSUP;
+    }
     if (len == 0)
         return -EINVAL;
-    if (off > FS_FILE_MAX || len > FS_FILE_MAX - off)
-        return -EFBIG;
-    if (req->flags & FS_NOWAIT)
-        return -EAGAIN;
-    int err = fs_getattr(vol, req, ino, &attr);
-    if (err)
-        return err;
-    if (flags & (FS_ALLOCATE_PUNCH | FS_ALLOCATE_ZERO)) {
-        uint64_t to = end < attr.size ? end : attr.size;
-        if (off < to)
-            err = allocate_write(vol, req, ino, off, to, wcc);
-    }
-    if (err || end <= attr.size || (flags & FS_ALLOCATE_KEEP_SIZE))
-        return err;
-    struct fs_sattr set = {.set = FS_SET_SIZE, .size = end};
-    return fs_setattr(vol, req, ino, &set, NULL, wcc);
+    return op_run(vol, req, allocate_try, &a);
 }

@@ -322,6 +322,8 @@ int stage_append(struct stage *stage, const struct iovec *iov, int iov_count, ui
 
 void stage_ref(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 {
+    if (id == STAGE_ZEROS)
+        return;
     LOCK_SCOPE(&stage->lock);
     struct stage_segment *segment = stage_segment_find(stage, id);
     assert(segment);
@@ -331,6 +333,8 @@ void stage_ref(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 
 void stage_unref(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 {
+    if (id == STAGE_ZEROS)
+        return;
     LOCK_SCOPE(&stage->lock);
     struct stage_segment *segment = stage_segment_find(stage, id);
     assert(segment);

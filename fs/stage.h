@@ -19,6 +19,9 @@ struct stage;
 
 enum { STAGE_SEGMENT_SIZE = 64 << 20 }; /* bytes after which a segment is closed for appending */
 #define STAGE_NOWHERE (UINT64_MAX >> 2) /* a segment that never exists: see stage_adopt */
+/* Not a file but zeros: any number of them at any position. They take no room, and need no
+ * reference, mark or sync. */
+#define STAGE_ZEROS (STAGE_NOWHERE - 1)
 
 struct stage_error {
     char text[512];

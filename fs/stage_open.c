@@ -205,9 +205,11 @@ void stage_ids_from(struct stage *stage, uint64_t id)
 
 int stage_adopt(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
 {
-    uint64_t max = id == STAGE_NOWHERE ? STAGE_NOWHERE : STAGE_POS_MAX;
+    uint64_t max = id >= STAGE_ZEROS ? STAGE_NOWHERE : STAGE_POS_MAX;
     if (len == 0 || len > max || pos > max - len || id > STAGE_NOWHERE)
         return -EINVAL;
+    if (id == STAGE_ZEROS)
+        return 0;
     /* Nobody else uses the stage yet, so nobody waits for this lock. */
     LOCK_SCOPE(&stage->lock);
     struct stage_segment *segment = adopt_segment(stage, id);
@@ -231,6 +233,8 @@ int stage_verify(struct stage *stage, uint64_t id, uint64_t pos, uint64_t len)
     CLEANUP_FREE char *buf = mem_alloc(STAGE_VERIFY_CHUNK);
     int err = 0;
 
+    if (id == STAGE_ZEROS)
+        return 0;
     for (uint64_t n; len > 0 && !err; pos += n, len -= n) {
         n = len < STAGE_VERIFY_CHUNK ? len : STAGE_VERIFY_CHUNK;
         err = stage_try_read(stage, id, pos, buf, n);

@@ -76,7 +76,7 @@ int stage_restore(struct stage *stage, uint64_t id, uint64_t salt, uint64_t pos,
     bool changed = false;
     char name[32];
 
-    if (id == 0 || id >= STAGE_NOWHERE || len == 0 || len > STAGE_APPEND_MAX ||
+    if (id == 0 || id >= STAGE_ZEROS || len == 0 || len > STAGE_APPEND_MAX ||
         pos < STAGE_HEAD + head_size || pos > STAGE_SEGMENT_SIZE || at % STAGE_ALIGN != 0)
         return -EINVAL;
     CLEANUP_FREE uint64_t *sums = stage_record_sums(&iov, len);

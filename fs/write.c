@@ -6,11 +6,9 @@
 
 #include "base/mem.h"
 #include "fs/redo.h"
+#include "fs/write.h"
 
-enum {
-    WRITE_INLINE_MAX = 64 << 10,         /* above this a copy goes to a worker thread */
-    WRITE_UNSTABLE_DELAY_MS = 10 * 1000, /* upload what nobody commits */
-};
+enum { WRITE_INLINE_MAX = 64 << 10 }; /* above this a copy goes to a worker thread */
 
 struct write_args {
     uint64_t ino, off, len;
@@ -33,9 +31,8 @@ void write_wcc_before(const struct inode *ino, const struct fs_volume *vol, stru
     wcc->before_ctime_ns = attr.ctime_ns;
 }
 
-/* May it be written? */
-static int write_check(struct fs_volume *vol, struct fs_req *req, const struct write_args *a,
-                       const struct inode *ino)
+int write_check(struct fs_volume *vol, struct fs_req *req, const struct inode *ino, uint64_t off,
+                uint64_t len)
 {
     if (ino->type != FS_REG)
         return ino->type == FS_DIR ? -EISDIR : -EINVAL;
@@ -47,23 +44,31 @@ static int write_check(struct fs_volume *vol, struct fs_req *req, const struct w
         return -EACCES;
     uint64_t max = vol->caps.object_max && vol->caps.object_max < FS_FILE_MAX ? vol->caps.object_max
                                                                               : FS_FILE_MAX;
-    if (a->off > max || a->len > max - a->off)
+    if (off > max || len > max - off)
         return -EFBIG;
     return 0;
 }
 
-static void write_insert(struct fs_volume *vol, struct write_args *a, struct inode *ino)
+void write_changed(struct fs_volume *vol, struct fs_req *req, struct inode *ino, uint64_t end)
+{
+    if (end > ino->size)
+        ino->size = end;
+    if (req->cred.uid != 0)
+        attr_drop_setid(ino); /* written to: no longer what was trusted */
+    inode_stamp(ino, true);
+    ino->flags |= INODE_DIRTY | INODE_META_KNOWN;
+    dirty_update(vol, ino, WRITE_UNSTABLE_DELAY_MS * CLOCK_MS);
+    invalid_content(vol, req, ino);
+}
+
+static void write_insert(struct fs_volume *vol, struct fs_req *req, struct write_args *a,
+                         struct inode *ino)
 {
     if (!ino->extents)
         ino->extents = extent_map_new(vol->fs->stage);
     extent_map_insert(ino->extents, a->off, a->len, ++ino->write_version, a->segment, a->pos);
     commit_note_mark(ino, a->mark);
-    if (a->off + a->len > ino->size)
-        ino->size = a->off + a->len;
-    ino->mode &= ~(uint32_t)06000; /* written to: no longer what was trusted */
-    inode_stamp(ino, true);
-    ino->flags |= INODE_DIRTY | INODE_META_KNOWN;
-    dirty_update(vol, ino, WRITE_UNSTABLE_DELAY_MS * CLOCK_MS);
+    write_changed(vol, req, ino, a->off + a->len);
     a->inserted = true;
 }
 
@@ -94,7 +99,7 @@ static void write_redo(struct fs_volume *vol, const struct write_args *a, struct
 static int write_take(struct fs_volume *vol, struct fs_req *req, struct write_args *a,
                       struct inode *ino)
 {
-    int err = write_check(vol, req, a, ino);
+    int err = write_check(vol, req, ino, a->off, a->len);
     bool redo = write_may_redo(vol, a, ino);
 
     if (!err)
@@ -105,7 +110,7 @@ static int write_take(struct fs_volume *vol, struct fs_req *req, struct write_ar
         return err;
     write_wcc_before(ino, vol, a->wcc);
     if (a->len > 0)
-        write_insert(vol, a, ino);
+        write_insert(vol, req, a, ino);
     a->inserted = true;
     if (redo)
         write_redo(vol, a, ino);

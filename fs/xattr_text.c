@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,6 +10,14 @@
 #include "base/mem.h"
 
 #define XATTR_NAME_CHARS "abcdefghijklmnopqrstuvwxyz0123456789-._~!#$&'*+^|`"
+
+static char *put_escape(char *p, unsigned char c, const char *digits)
+{
+    *p++ = '%';
+    *p++ = digits[c >> 4];
+    *p++ = digits[c & 15];
+    return p;
+}
 
 char *xattr_name_encode(const char *name)
 {
@@ -21,7 +28,7 @@ char *xattr_name_encode(const char *name)
         if (strchr(XATTR_NAME_CHARS, *s) && !(clash && s == name))
             *p++ = *s;
         else
-            p += sprintf(p, "%%%02x", (unsigned char)*s);
+            p = put_escape(p, (unsigned char)*s, "0123456789abcdef");
     }
     *p = '\0';
     return out;
@@ -48,7 +55,7 @@ char *xattr_value_encode(const void *value, size_t len)
         if (value_plain(bytes, len, i))
             *p++ = (char)bytes[i];
         else
-            p += sprintf(p, "%%%02X", bytes[i]);
+            p = put_escape(p, bytes[i], "0123456789ABCDEF");
     }
     *p = '\0';
     return out;
