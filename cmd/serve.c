@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cmd/command.h"
+#include "cmd/notify.h"
 #include "cmd/serve_options.h"
 #include "cmd/serve_start.h"
 
@@ -171,7 +172,9 @@ int serve_run(const struct serve_options *options, void (*ready)(void))
     log_ready(&serve);
     if (ready)
         ready();
+    notify_send("READY=1");
     int number = wait_for_signal(&signals);
+    notify_send("STOPPING=1");
     log_event(LOG_INFO, "stopping", "signal=%s",
               number == SERVE_SIGNAL_UNMOUNTED ? "none, unmounted" : sigabbrev_np(number));
     serve_stop(&serve);
