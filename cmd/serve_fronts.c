@@ -39,11 +39,13 @@ int serve_fronts_check(const struct serve_options *options, struct cmd_error *re
 {
     if (options->mount_count == 0)
         return 0;
-    if (access("/dev/fuse", F_OK))
-        return cmd_error_set(reterr, -ENODEV,
-                             "/dev/fuse: %s: expected a kernel with FUSE (\"modprobe fuse\"); a "
-                             "container needs the device given to it",
-                             strerrordesc_np(errno));
+    if (access("/dev/fuse", R_OK | W_OK))
+        return cmd_error_set(
+            reterr, -errno,
+            errno == EACCES ? "/dev/fuse: %s: expected a device that everybody may open"
+                            : "/dev/fuse: %s: expected a kernel with FUSE (\"modprobe fuse\"); "
+                              "a container needs the device given to it",
+            strerrordesc_np(errno));
     if (options->allow_other && geteuid() != 0 && !users_may_allow_other())
         return cmd_error_set(reterr, -EPERM,
                              "allow_other: only root may let other users in, unless %s has a line "

@@ -35,7 +35,8 @@ static bool pause_unless_ended(int ms)
 static int start_fs_waiting(struct serve *s, const struct fs_config *config, struct fs_error *error)
 {
     const struct serve_options *o = s->options;
-    int64_t end_ns = clock_mono_ns() + (o->nfs ? 0 : o->shutdown_ns + SERVE_LOCK_SLACK);
+    int64_t end_ns =
+        clock_mono_ns() + (o->nfs || o->shutdown_ns == 0 ? 0 : o->shutdown_ns + SERVE_LOCK_SLACK);
     int err = fs_start(config, &s->fs, error);
 
     if (err == -EBUSY && !o->nfs)
@@ -54,11 +55,12 @@ static int start_fs(struct serve *s, struct cmd_error *reterr)
         .state_dir = o->state_dir,
         .memory_limit = o->memory_limit,
         .stage_limit = o->stage_limit,
-        .attr_ttl_ns = o->attr_ttl_ns,
+        .attr_ttl_ns = o->defaults.volume.attr_ttl_ns,
         .quiet_ns = o->quiet_ns,
         .retry_max_ns = o->retry_max_ns,
         .commit_store = o->commit_store,
         .accept_damage = o->accept_damage,
+        .uploads = o->uploads,
     };
     struct fs_error error = {{0}};
 
@@ -78,13 +80,13 @@ static int add_volume(struct serve *s, const struct serve_export *what, struct c
     struct fs_error error = {{0}};
     struct export entry = {
         .name = what->name,
-        .nets = o->nets,
-        .net_count = o->net_count,
-        .read_only = o->read_only,
-        .secure = o->secure,
-        .squash = o->squash,
-        .anon_uid = o->anon_uid,
-        .anon_gid = o->anon_gid,
+        .nets = what->options.nets,
+        .net_count = what->options.net_count,
+        .read_only = what->options.volume.read_only,
+        .secure = what->options.secure,
+        .squash = what->options.squash,
+        .anon_uid = what->options.anon_uid,
+        .anon_gid = what->options.anon_gid,
     };
 
     struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
