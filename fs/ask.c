@@ -44,7 +44,7 @@ enum { ASK_FILE, ASK_MARKER, ASK_BELOW, ASK_COUNT, ASK_PAGE = 32 };
 
 struct ask { /* one source's answer */
     struct store_req reqs[ASK_COUNT];
-    bool asked[ASK_COUNT];
+    bool asked[ASK_COUNT]; /* and answered */
     char file_key[STORE_KEY_MAX + 1], dir_key[STORE_KEY_MAX + 1];
     char prefix[STORE_KEY_MAX + 1];
     uint64_t until;
@@ -56,29 +56,67 @@ static int ask_err(const struct store_req *r)
     return r->err == -ENOENT ? 0 : r->err;
 }
 
-/* Sends the questions that matter for what is known of the name. No lock. */
-static int ask_source(struct fs_volume *vol, struct ask *a, int known_type, int64_t deadline_ns)
+static struct store_req ask_question(const struct ask *a, size_t which, int64_t deadline_ns)
+{
+    struct store_req r = {.op = which == ASK_BELOW ? STORE_LIST : STORE_HEAD,
+                          .prio = STORE_PRIO_READ,
+                          .deadline_ns = deadline_ns};
+
+    if (which == ASK_BELOW) {
+        r.prefix = a->dir_key;
+        r.max_keys = ASK_PAGE;
+    } else {
+        r.key = which == ASK_FILE ? a->file_key : a->dir_key;
+    }
+    return r;
+}
+
+/* True if that answer says what the name is, so that nothing else need be asked. No lock. */
+static bool ask_settles(struct fs_volume *vol, const struct ask *a, size_t which)
+{
+    bool leaving;
+
+    if (a->reqs[which].err || which == ASK_BELOW)
+        return false;
+    vol_lock(vol);
+    leaving = which == ASK_FILE ? intent_find(vol, a->file_key) != NULL
+                                : key_leaving(vol, a->prefix, a->dir_key);
+    vol_unlock(vol);
+    return !leaving;
+}
+
+/* Cheaply: one question after the other, until one is answered. The cheap ones come first: a LIST
+ * costs twelve HEADs. No lock. */
+static int ask_in_turn(struct fs_volume *vol, struct ask *a, int64_t deadline_ns, bool *ret_settled)
+{
+    for (size_t i = 0; i < ASK_COUNT; i++) {
+        if (!a->asked[i])
+            continue;
+        a->reqs[i] = ask_question(a, i, deadline_ns);
+        ask_all(vol->store, &a->reqs[i], 1);
+        int err = ask_err(&a->reqs[i]);
+        if (err)
+            return err;
+        if (ask_settles(vol, a, i)) {
+            for (i++; i < ASK_COUNT; i++)
+                a->asked[i] = false;
+            *ret_settled = true;
+        }
+    }
+    return 0;
+}
+
+/* All questions at once. No lock. */
+static int ask_at_once(struct fs_volume *vol, struct ask *a, int64_t deadline_ns)
 {
     struct store_req reqs[ASK_COUNT];
     size_t map[ASK_COUNT], n = 0;
     int err = 0;
 
-    a->asked[ASK_FILE] = known_type != FS_DIR;
-    a->asked[ASK_MARKER] = known_type == 0 || known_type == FS_DIR;
-    /* A real directory answers for itself; a prefix only shows by what is below it. */
-    a->asked[ASK_BELOW] = a->asked[ASK_MARKER] && !vol->caps.real_dirs;
     for (size_t i = 0; i < ASK_COUNT; i++) {
         if (!a->asked[i])
             continue;
-        reqs[n] = (struct store_req){.op = i == ASK_BELOW ? STORE_LIST : STORE_HEAD,
-                                     .prio = STORE_PRIO_READ,
-                                     .deadline_ns = deadline_ns};
-        if (i == ASK_BELOW) {
-            reqs[n].prefix = a->dir_key;
-            reqs[n].max_keys = ASK_PAGE;
-        } else {
-            reqs[n].key = i == ASK_FILE ? a->file_key : a->dir_key;
-        }
+        reqs[n] = ask_question(a, i, deadline_ns);
         map[n++] = i;
     }
     ask_all(vol->store, reqs, n);
@@ -88,6 +126,21 @@ static int ask_source(struct fs_volume *vol, struct ask *a, int known_type, int6
             err = ask_err(&reqs[i]);
     }
     return err;
+}
+
+/* Sends the questions that matter for what is known of the name. *ret_settled: no other source need
+ * be asked. No lock. */
+static int ask_source(struct fs_volume *vol, struct ask *a, int known_type, int64_t deadline_ns,
+                      bool *ret_settled)
+{
+    const struct fs_volume_config *config = &vol->config;
+
+    a->asked[ASK_FILE] = known_type != FS_DIR;
+    a->asked[ASK_MARKER] = known_type == 0 || known_type == FS_DIR;
+    /* A real directory answers for itself; a prefix only shows by what is below it. */
+    a->asked[ASK_BELOW] = a->asked[ASK_MARKER] && !vol->caps.real_dirs && !config->no_implicit_dir;
+    return config->cheap ? ask_in_turn(vol, a, deadline_ns, ret_settled)
+                         : ask_at_once(vol, a, deadline_ns);
 }
 
 /* True if something below the directory is there and not about to be deleted by us. Lock held. */
@@ -153,6 +206,14 @@ static bool ask_is_mute(struct fs_volume *vol, const struct inode *known, const 
     return false;
 }
 
+/* True if a directory without a marker is one all the same: where nobody looks below names for
+ * directories, what a listing showed is one until a listing shows otherwise. */
+static bool ask_listed(const struct fs_volume *vol, const struct inode *known)
+{
+    return vol->config.no_implicit_dir && known && known->type == FS_DIR &&
+           !(known->flags & INODE_MARKER);
+}
+
 /* Takes the answers into the state. Lock held. */
 static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, struct ask *asks,
                      size_t count, int known_type, uint64_t dir_gen, int64_t now)
@@ -175,11 +236,15 @@ static int ask_merge(struct fs_volume *vol, uint64_t dir_id, const char *name, s
     change_begin(&c, vol);
     for (size_t i = 0; i < count && !found; i++)
         ask_merge_source(vol, dir, name, known, &asks[i], now, &c, &found);
-    if (!found && known && !ask_is_mute(vol, known, asks, count) &&
+    if (!found && known && !ask_listed(vol, known) && !ask_is_mute(vol, known, asks, count) &&
         observe_gone(vol, dir, known, &c))
         known = NULL;
     else if (!found && known)
         known->checked_ns = now;
+    if (!found && ask_listed(vol, known) && !(known->flags & INODE_META_KNOWN)) {
+        known->flags |= INODE_META_KNOWN; /* asked, and there is none */
+        change_row(&c, known);
+    }
     if (!found && !known && !negative_find(vol, dir_id, name))
         negative_add(vol, dir_id, name, now, 0);
     else if (!found && !known)
@@ -284,6 +349,7 @@ int ask_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const
     struct query q;
     struct ask *asks;
     size_t count;
+    bool settled = false;
     int err;
 
     if (req->flags & FS_NOWAIT)
@@ -297,10 +363,10 @@ int ask_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const
     query_begin(vol, &q);
     int64_t now = clock_mono_ns();
     vol_unlock(vol);
-    for (size_t i = 0; i < count && !err; i++) {
+    for (size_t i = 0; i < count; i++)
         asks[i].stamp = q.stamp;
-        err = ask_source(vol, &asks[i], known_type, req->deadline_ns);
-    }
+    for (size_t i = 0; i < count && !err && !settled; i++)
+        err = ask_source(vol, &asks[i], known_type, req->deadline_ns, &settled);
     int recheck = ask_recheck(vol, dir_id, name_copy);
     if (!err)
         err = recheck;

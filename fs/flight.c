@@ -25,14 +25,8 @@ void flight_forget(struct fs_volume *vol, struct inode *ino)
 
 bool flight_matches(const struct store_object *obj, uint64_t size, int64_t mtime_ns)
 {
-    struct inode probe = {.type = FS_REG};
-
-    if (obj->size != size || !store_meta_get(&obj->meta, "file-mtime"))
-        return false;
-    meta_apply(&probe, obj);
-    free(probe.extra_meta);
-    free(probe.target);
-    return probe.mtime_ns == mtime_ns;
+    return obj->size == size && store_meta_get(&obj->meta, "file-mtime") &&
+           meta_object_mtime(obj) == mtime_ns;
 }
 
 int flight_announce(struct fs_volume *vol, struct fs_req *req, struct inode *ino)

@@ -32,6 +32,7 @@
 #include "base/clock.h"
 #include "cloud/store.h"
 #include "db/db.h"
+#include "fs/defaults.h"
 #include "fs/extent.h"
 #include "fs/fs.h"
 #include "fs/mpu.h"
@@ -65,7 +66,7 @@ enum inode_flag {
                              older places of it is known by name */
     INODE_EXCLUSIVE = 64, /* verf is that of the CREATE that made it */
     INODE_TO_STORE = INODE_DIRTY | INODE_META_DIRTY | INODE_PLACE,
-    INODE_KEPT = 127,
+    INODE_KEPT = 127 | INODE_DEFAULTS,
     /* Only in memory. */
     INODE_GONE = 1 << 16,      /* removed; stays until that is durable */
     INODE_UPLOADING = 1 << 17, /* an upload thread works on it */
@@ -460,6 +461,8 @@ int need_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, cons
 int need_known(struct fs_volume *vol, struct fs_req *req, struct inode *dir, const char *name,
                struct inode **ret);
 bool fresh_enough(const struct fs_volume *vol, const struct fs_req *req, int64_t checked_ns);
+/* The same for which names a directory has. */
+bool fresh_names(const struct fs_volume *vol, const struct fs_req *req, int64_t checked_ns);
 
 /* --- path.c: keys, sources --- (path of ino must be in memory: need_path) */
 
@@ -516,12 +519,14 @@ bool key_unsettled(struct fs_volume *vol, const char *key, uint64_t stamp);
 /* --- meta.c: attributes in object metadata --- */
 
 /* Applies what is there in any dialect; sets INODE_META_KNOWN. mtime_ns: Last-Modified. */
-void meta_apply(struct inode *ino, const struct store_object *obj);
+void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct store_object *obj);
+/* Of the file that the object is. */
+int64_t meta_object_mtime(const struct store_object *obj);
 /* The type that metadata gives: symlinks; FS_REG otherwise. */
 enum fs_type meta_type(const struct store_meta *meta);
 void meta_encode(const struct inode *ino,
                  struct store_meta *ret); /* DataSync's, and what was there */
-void meta_defaults(struct inode *ino, int64_t mtime_ns);
+void meta_defaults(const struct fs_volume *vol, struct inode *ino, int64_t mtime_ns);
 
 /* --- ask.c: what the store says of one name --- */
 

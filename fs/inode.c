@@ -236,6 +236,7 @@ static void inode_from_row(struct fs_volume *vol, struct inode *ino, const struc
     ino->mode = row->mode;
     ino->uid = row->uid;
     ino->gid = row->gid;
+    defaults_apply(vol, ino);
     ino->size = ino->disk_size = row->size;
     ino->atime_ns = row->atime_ns;
     ino->mtime_ns = row->mtime_ns;

@@ -20,7 +20,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -152,6 +151,14 @@ static bool meta_mtime(const struct store_meta *meta, int64_t *ret)
            meta_seconds(meta_get(meta, "goog-reserved-file-mtime"), ret);
 }
 
+int64_t meta_object_mtime(const struct store_object *obj)
+{
+    int64_t mtime_ns = obj->mtime_ns;
+
+    (void)meta_mtime(&obj->meta, &mtime_ns);
+    return mtime_ns;
+}
+
 enum fs_type meta_type(const struct store_meta *meta)
 {
     static const char *const flags[] = {"goog-reserved-file-is-symlink", "is_symlink", NULL};
@@ -218,15 +225,14 @@ static char *meta_extra(const struct store_meta *meta)
     return all;
 }
 
-void meta_defaults(struct inode *ino, int64_t mtime_ns)
+void meta_defaults(const struct fs_volume *vol, struct inode *ino, int64_t mtime_ns)
 {
-    ino->mode = ino->type == FS_DIR ? 0755 : ino->type == FS_LNK ? 0777 : 0644;
-    ino->uid = geteuid();
-    ino->gid = getegid();
+    ino->flags |= INODE_DEFAULTS;
+    defaults_apply(vol, ino);
     ino->mtime_ns = ino->atime_ns = ino->ctime_ns = mtime_ns;
 }
 
-void meta_apply(struct inode *ino, const struct store_object *obj)
+void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct store_object *obj)
 {
     static const char *const uids[] = {"file-owner", "uid", "goog-reserved-posix-uid", "owner",
                                        NULL};
@@ -234,11 +240,15 @@ void meta_apply(struct inode *ino, const struct store_object *obj)
                                        NULL};
     uint32_t mode;
 
-    meta_defaults(ino, obj->mtime_ns);
-    if (meta_mode(&obj->meta, &mode))
+    meta_defaults(vol, ino, obj->mtime_ns);
+    if (meta_mode(&obj->meta, &mode)) {
         ino->mode = mode & 07777;
-    (void)meta_id(&obj->meta, uids, &ino->uid);
-    (void)meta_id(&obj->meta, gids, &ino->gid);
+        ino->flags &= ~(uint32_t)INODE_MODE_DEFAULT;
+    }
+    if (meta_id(&obj->meta, uids, &ino->uid))
+        ino->flags &= ~(uint32_t)INODE_UID_DEFAULT;
+    if (meta_id(&obj->meta, gids, &ino->gid))
+        ino->flags &= ~(uint32_t)INODE_GID_DEFAULT;
     if (meta_mtime(&obj->meta, &ino->mtime_ns))
         ino->atime_ns = ino->mtime_ns;
     (void)meta_datasync_time(meta_get(&obj->meta, "file-atime"), &ino->atime_ns);

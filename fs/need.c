@@ -4,12 +4,21 @@
 
 #include <errno.h>
 
-bool fresh_enough(const struct fs_volume *vol, const struct fs_req *req, int64_t checked_ns)
+static bool younger_than(const struct fs_req *req, int64_t checked_ns, int64_t ttl_ns)
 {
     if (checked_ns == 0)
         return false;
-    return checked_ns >= req->start_ns ||
-           clock_mono_ns() - checked_ns < vol->fs->config.attr_ttl_ns;
+    return checked_ns >= req->start_ns || clock_mono_ns() - checked_ns < ttl_ns;
+}
+
+bool fresh_enough(const struct fs_volume *vol, const struct fs_req *req, int64_t checked_ns)
+{
+    return younger_than(req, checked_ns, vol->config.attr_ttl_ns);
+}
+
+bool fresh_names(const struct fs_volume *vol, const struct fs_req *req, int64_t checked_ns)
+{
+    return younger_than(req, checked_ns, vol->config.list_ttl_ns);
 }
 
 /* Reads an inode and its name from the database into memory. Drops the lock. */
@@ -172,7 +181,7 @@ int need_name(struct fs_volume *vol, struct fs_req *req, struct inode *dir, cons
         }
         return ask_name(vol, req, dir, name);
     }
-    if (neg && (fresh_enough(vol, req, neg->checked_ns) || scan_complete(vol, req, dir)))
+    if (neg && (fresh_names(vol, req, neg->checked_ns) || scan_complete(vol, req, dir)))
         return -ENOENT;
     if (!neg) {
         err = load_name(vol, req, dir, name);

@@ -51,9 +51,11 @@ static void observe_name(struct fs_volume *vol, struct inode *dir, const char *n
 
 /* The same content as before: take over metadata that somebody else changed. False if the metadata
  * says that it is another kind of file now. */
-static bool observe_same(struct inode *ino, const struct store_object *obj, struct change *c)
+static bool observe_same(const struct fs_volume *vol, struct inode *ino,
+                         const struct store_object *obj, struct change *c)
 {
     uint32_t mode = ino->mode, uid = ino->uid, gid = ino->gid;
+    uint32_t defaults = ino->flags & INODE_DEFAULTS;
     int64_t mtime = ino->mtime_ns, ctime = ino->ctime_ns, atime = ino->atime_ns;
     bool knew = ino->flags & INODE_META_KNOWN;
 
@@ -64,7 +66,9 @@ static bool observe_same(struct inode *ino, const struct store_object *obj, stru
             return false;
         ino->type = meta_type(&obj->meta); /* a listing could not tell, and nobody was told */
     }
-    meta_apply(ino, obj);
+    meta_apply(vol, ino, obj);
+    if (defaults != (ino->flags & INODE_DEFAULTS))
+        change_row(c, ino);
     if (knew && mode == ino->mode && uid == ino->uid && gid == ino->gid && mtime == ino->mtime_ns) {
         ino->ctime_ns = ctime;
         ino->atime_ns = atime;
@@ -86,7 +90,7 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
     uint64_t dirent_id;
 
     if (known && known->type != FS_DIR && known->base_etag && known->base_size == obj->size &&
-        strcmp(known->base_etag, obj->etag) == 0 && observe_same(known, obj, c)) {
+        strcmp(known->base_etag, obj->etag) == 0 && observe_same(vol, known, obj, c)) {
         known->checked_ns = now;
         *ret = known;
         return;
@@ -95,9 +99,9 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
     struct inode *ino =
         inode_new(vol, db_next_id(vol->fs->db), obj->has_meta ? meta_type(&obj->meta) : FS_REG);
     if (obj->has_meta)
-        meta_apply(ino, obj);
+        meta_apply(vol, ino, obj);
     else
-        meta_defaults(ino, obj->mtime_ns);
+        meta_defaults(vol, ino, obj->mtime_ns);
     inode_set_base(vol, ino, NULL, obj->etag, obj->size);
     if (until != UINT64_MAX)
         ino->base_epoch = until - 1;
@@ -119,7 +123,7 @@ void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, str
     if (!known || known->type != FS_DIR) {
         dirent_id = known ? observe_displace(vol, known, c) : db_next_id(vol->fs->db);
         ino = inode_new(vol, db_next_id(vol->fs->db), FS_DIR);
-        meta_defaults(ino, marker && marker->mtime_ns ? marker->mtime_ns : clock_wall_ns());
+        meta_defaults(vol, ino, marker && marker->mtime_ns ? marker->mtime_ns : clock_wall_ns());
         if (until != UINT64_MAX)
             ino->base_epoch = until - 1; /* its marker lies in the old place */
     }
@@ -127,7 +131,7 @@ void observe_dir(struct fs_volume *vol, struct inode *dir, const char *name, str
     if (marker) {
         ino->flags |= INODE_MARKER;
         if (marker->has_meta && !(ino->flags & INODE_META_KNOWN)) {
-            meta_apply(ino, marker);
+            meta_apply(vol, ino, marker);
             ino->size = 0;
         }
     }

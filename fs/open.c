@@ -7,7 +7,7 @@
 
 int64_t inode_valid_ns(const struct inode *ino, const struct fs_volume *vol)
 {
-    int64_t ttl = vol->fs->config.attr_ttl_ns, age;
+    int64_t ttl = vol->config.attr_ttl_ns, age;
 
     if (ino->id == vol->root || inode_owned(vol, ino))
         return ttl;

@@ -53,6 +53,7 @@ static void readdir_row_node(const struct fs_volume *vol, const struct db_inode 
                              struct fs_node *ret)
 {
     struct inode ino = {.id = row->id,
+                        .flags = row->flags,
                         .type = (enum fs_type)row->type,
                         .mode = row->mode,
                         .uid = row->uid,
@@ -62,6 +63,7 @@ static void readdir_row_node(const struct fs_volume *vol, const struct db_inode 
                         .mtime_ns = row->mtime_ns,
                         .ctime_ns = row->ctime_ns,
                         .target = row->target};
+    defaults_apply(vol, &ino);
     inode_node(&ino, vol, ret);
     ret->attr_valid = row->flags & INODE_META_KNOWN;
 }

@@ -36,7 +36,7 @@ void scan_free(struct scan *scan)
 
 bool scan_complete(const struct fs_volume *vol, const struct fs_req *req, const struct inode *dir)
 {
-    return fresh_enough(vol, req, dir->complete_ns);
+    return fresh_names(vol, req, dir->complete_ns);
 }
 
 bool scan_recent(const struct fs_volume *vol, const struct fs_req *req, const struct inode *dir)

@@ -5,7 +5,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -21,6 +20,7 @@ static struct fs_volume *volume_new(struct fs *fs, const char *url,
     vol->fs = fs;
     vol->url = mem_strdup(url);
     vol->config = config ? *config : FS_VOLUME_CONFIG_DEFAULT;
+    defaults_resolve(fs, &vol->config);
     vol->read_only = vol->config.read_only;
     (void)pthread_mutex_init(&vol->lock, NULL);
     (void)pthread_mutex_init(&vol->walk_lock, NULL);
@@ -139,18 +139,12 @@ static int volume_load_state(struct fs_volume *vol)
     return err ? err : mpu_load(vol);
 }
 
-/* The root of a bucket that says nothing about itself: everybody may use it, or nobody could with
- * root_squash. Who wants it otherwise changes its mode; that is kept here, the bucket has no place
- * for it. */
 static void volume_make_root(struct fs_volume *vol)
 {
     struct change c;
     struct inode *root = inode_new(vol, vol->root, FS_DIR);
 
-    root->mode = 0777;
-    root->uid = geteuid();
-    root->gid = getegid();
-    root->mtime_ns = root->atime_ns = root->ctime_ns = clock_wall_ns();
+    meta_defaults(vol, root, clock_wall_ns());
     root->flags |= INODE_META_KNOWN | INODE_MARKER;
     change_begin(&c, vol);
     change_row(&c, root);

@@ -13,6 +13,9 @@
 
 #define SECOND CLOCK_S
 
+static const struct fs_volume plain = {
+    .config = {.uid = 4321, .gid = 8765, .file_mode = FS_DEFAULT, .dir_mode = FS_DEFAULT}};
+
 struct want {
     enum fs_type type;
     uint32_t mode, uid, gid;
@@ -27,7 +30,7 @@ static void check(const char *const *pairs, const struct want *want)
     for (; *pairs; pairs += 2)
         store_meta_set(&obj.meta, pairs[0], pairs[1]);
     struct inode ino = {.type = meta_type(&obj.meta)};
-    meta_apply(&ino, &obj);
+    meta_apply(&plain, &ino, &obj);
     assert_int_equal(ino.type, want->type);
     assert_int_equal(ino.mode, want->mode);
     if (want->uid)
@@ -119,7 +122,7 @@ static void test_round_trip(void **state)
     assert_string_equal(store_meta_get(&obj.meta, "file-mtime"), "1700000000000000001ns");
     assert_string_equal(store_meta_get(&obj.meta, "color"), "blue");
     assert_string_equal(store_meta_get(&obj.meta, "owner-note"), "x=y");
-    meta_apply(&in, &obj);
+    meta_apply(&plain, &in, &obj);
     assert_int_equal(in.mode, out.mode);
     assert_int_equal(in.uid, out.uid);
     assert_int_equal(in.gid, out.gid);
@@ -129,6 +132,55 @@ static void test_round_trip(void **state)
     free(in.extra_meta);
     free(out.extra_meta);
     store_meta_clear(&obj.meta);
+}
+
+/* What an object does not say follows the configuration, and nothing else does. */
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct fs_volume vol = {
+        .root = 16,
+        .config = {.uid = 7, .gid = 8, .file_mode = 0666, .dir_mode = FS_DEFAULT, .umask = 022}};
+    static const struct {
+        const char *name, *value;
+        enum fs_type type;
+        uint32_t mode, uid, gid, defaults;
+    } table[] = {
+        {"color", "blue", FS_REG, 0644, 7, 8, INODE_DEFAULTS},
+        {"file-permissions", "0100666", FS_REG, 0666, 7, 8, INODE_UID_DEFAULT | INODE_GID_DEFAULT},
+        {"file-owner", "3", FS_REG, 0644, 3, 8, INODE_MODE_DEFAULT | INODE_GID_DEFAULT},
+        {"file-group", "3", FS_REG, 0644, 7, 3, INODE_MODE_DEFAULT | INODE_UID_DEFAULT},
+        {"is_symlink", "true", FS_LNK, 0777, 7, 8, INODE_DEFAULTS},
+        {"color", "blue", FS_DIR, 0755, 7, 8, INODE_DEFAULTS},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct store_object obj = {.has_meta = true};
+        struct inode ino = {.type = table[i].type};
+        store_meta_set(&obj.meta, table[i].name, table[i].value);
+        meta_apply(&vol, &ino, &obj);
+        assert_int_equal(ino.mode, table[i].mode);
+        assert_int_equal(ino.uid, table[i].uid);
+        assert_int_equal(ino.gid, table[i].gid);
+        assert_int_equal(ino.flags & INODE_DEFAULTS, table[i].defaults);
+        /* an object that said something, and then no more */
+        store_meta_clear(&obj.meta);
+        meta_apply(&vol, &ino, &obj);
+        assert_int_equal(ino.flags & INODE_DEFAULTS, INODE_DEFAULTS);
+        free(ino.extra_meta);
+    }
+    struct inode root = {.id = 16, .type = FS_DIR, .flags = INODE_DEFAULTS};
+    defaults_apply(&vol, &root);
+    assert_int_equal(root.mode, 0755); /* of 0777 */
+    vol.config.dir_mode = 02770;
+    defaults_apply(&vol, &root);
+    assert_int_equal(root.mode, 02750);
+    defaults_end(&root);
+    vol.config.dir_mode = 0;
+    vol.config.uid = 9;
+    defaults_apply(&vol, &root);
+    assert_int_equal(root.mode, 02750);
+    assert_int_equal(root.uid, 7);
 }
 
 static void test_names(void **state)
@@ -156,7 +208,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_datasync),   cmocka_unit_test(test_s3fs),
         cmocka_unit_test(test_others),     cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
