@@ -55,7 +55,6 @@ def on_fuse(case, store):
 
 
 def on_nfs(case, store):
-    case.network()
     server = servers.Pailfs(case, store, OPTIONS).start()
     client = guest.Guest(case)
     client.mount(server.source, options="nolock")
@@ -73,6 +72,10 @@ def main():
         if not os.access(PROGRAM, os.X_OK):
             kit.skip(f"{PROGRAM} is not built")
         case.step(f"seed {SEED}")
+        if FRONT == "nfs":
+            case.network()
+        else:
+            case.loopback()
         store = stores.store(case, KIND)
         seen = (on_fuse if FRONT == "fuse" else on_nfs)(case, store)
         kit.check(len(seen) > WORKERS, f"too few files are left: {sorted(seen)}")

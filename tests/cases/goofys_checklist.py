@@ -24,6 +24,7 @@ def tests():
 def main():
     wanted = sys.argv[2:]
     with kit.Case(f"goofys-{KIND}") as case:
+        case.loopback()
         world = goofys.world.World(case, KIND)
         count, wrong = 0, []
         for name, function in tests():

@@ -37,6 +37,7 @@ def main():
     with kit.Case(f"programs-{KIND}") as case:
         for program, package in NEEDED.items():
             kit.need(program, package)
+        case.loopback()
         store = stores.store(case, KIND)
         mount = fusemount.Mount(case, store, ["--commit", "local"]).start()
         for step in STEPS:

@@ -145,6 +145,10 @@ class Case:
         self.processes.append(process)
         return process
 
+    def loopback(self):
+        """lo alone, for cases without a guest."""
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
     def network(self):
         """lo, and the tap device that the guest is on the other side of."""
         for line in ("link set lo up", "tuntap add dev tap0 mode tap", f"addr add {HOST}/24 dev tap0",
