@@ -30,6 +30,12 @@ def is_mounted(directory):
     return words is not None and words[2] == "fuse.pailfs"
 
 
+def clean(directory):
+    """For a case's end, however it ends."""
+    if is_mounted(directory):
+        subprocess.run(["umount", "-l", directory], check=False)
+
+
 class Mount:
     def __init__(self, case, store, options=(), name="mnt", state=None, faults=None):
         """options: of "pailfs mount". name: of the directory it is mounted on, below the case's work directory."""
@@ -46,11 +52,7 @@ class Mount:
         self.argv = [program, "mount", "-f", "--state-dir", self.state, "--shutdown-timeout", "200s", *store.options, *options,
                      store.url, self.dir]
         self.process = None
-        case.exit.callback(self._clean)
-
-    def _clean(self):
-        if is_mounted(self.dir):
-            subprocess.run(["umount", "-l", self.dir], check=False)
+        case.exit.callback(clean, self.dir)
 
     def env(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
