@@ -1,4 +1,5 @@
 /* "pailfs check": inspects a state directory, and tells what it finds, in sentences or as JSON. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,11 +8,15 @@
 
 #include "base/log.h"
 #include "cmd/command.h"
+#include "cmd/export_options.h"
+#include "cmd/setting.h"
 #include "cmd/store_options.h"
 #include "fs/check.h"
 
 struct check_options {
-    struct store_config store; /* first: see store_options.h */
+    struct setting_target target; /* first: what the setters of the table get */
+    struct text_pool pool;
+    struct export_options export;
     char *state_dir;
     bool with_store, json;
 };
@@ -41,9 +46,23 @@ static const struct option_def check_table[] = {
     {"What", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
     {NULL, "store", 0, NULL, "compare with the buckets too: one listing of each", set_store},
     {NULL, "json", 0, NULL, "one JSON object per line instead of sentences", set_json},
-    STORE_OPTIONS,
-    {NULL, NULL, 0, NULL, NULL, NULL},
 };
+enum { CHECK_OWN = sizeof(check_table) / sizeof(check_table[0]) };
+
+/* Ours and those that say how buckets are talked to. */
+static void fill_table(struct option_def ret[OPTIONS_MAX + 1])
+{
+    size_t count = CHECK_OWN;
+
+    memcpy(ret, check_table, sizeof(check_table));
+    for (size_t i = 0; i < setting_count; i++) {
+        if (!(setting_table[i].scope & SETTING_STORE))
+            continue;
+        assert(count < OPTIONS_MAX);
+        ret[count++] = setting_table[i].def;
+    }
+    ret[count] = (struct option_def){.name = NULL};
+}
 
 void command_check_help(FILE *out)
 {
@@ -59,7 +78,10 @@ void command_check_help(FILE *out)
         "Exit status: 0 no problem, 1 problems or nothing that could be checked, 2 called\n"
         "wrongly.\n",
         out);
-    options_help(check_table, out);
+    struct option_def own[CHECK_OWN + 1] = {{NULL}};
+    memcpy(own, check_table, sizeof(check_table));
+    options_help(own, out);
+    setting_help(SETTING_STORE, out);
     (void)fputs("\nExamples:\n"
                 "  pailfs check\n"
                 "  pailfs check --state-dir /var/lib/pailfs --store --profile backup\n",
@@ -152,7 +174,7 @@ static void print_json_summary(const struct fs_check_counts *n)
 static int check_run(struct check_options *o)
 {
     struct fs_check_config config = {.state_dir = o->state_dir,
-                                     .store = o->with_store ? &o->store : NULL};
+                                     .store = o->with_store ? &o->export.store : NULL};
     struct fs_check_counts counts;
     struct fs_error error = {{0}};
 
@@ -173,7 +195,12 @@ static int check_parse(int argc, char **argv, struct check_options *o, struct cm
 {
     int first;
 
-    int err = options_parse(check_table, argc, argv, o, &first, reterr);
+    struct option_def table[OPTIONS_MAX + 1];
+
+    fill_table(table);
+    export_options_default(&o->export);
+    o->target = (struct setting_target){.pool = &o->pool, .export = &o->export, .look = true};
+    int err = options_parse(table, argc, argv, o, &first, reterr);
     if (err)
         return err;
     if (first < argc)
@@ -181,7 +208,7 @@ static int check_parse(int argc, char **argv, struct check_options *o, struct cm
                              argv[first]);
     if (!o->state_dir)
         o->state_dir = state_dir_default(reterr);
-    return o->state_dir ? store_options_check(&o->store, reterr) : -EINVAL;
+    return o->state_dir ? export_options_finish(&o->export, reterr) : -EINVAL;
 }
 
 int command_check(int argc, char **argv)
@@ -197,5 +224,6 @@ int command_check(int argc, char **argv)
         status = check_run(&options);
     }
     free(options.state_dir);
+    text_pool_clear(&options.pool);
     return status;
 }

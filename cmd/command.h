@@ -12,6 +12,8 @@ int command_mount(int argc, char **argv); /* 0: it is mounted, and goes on in th
 void command_mount_help(FILE *out);
 int command_check(int argc, char **argv);
 void command_check_help(FILE *out);
+int command_check_config(int argc, char **argv);
+void command_check_config_help(FILE *out);
 int command_status(int argc, char **argv); /* 1: not everything is in the bucket; 3: no gateway */
 void command_status_help(FILE *out);
 int command_flush(int argc, char **argv); /* the same */

@@ -24,6 +24,7 @@ static const struct command {
      command_flush_help},
     {"check", "inspect the state directory of a pailfs that does not run", command_check,
      command_check_help},
+    {"check-config", "check a configuration file", command_check_config, command_check_config_help},
     {"help", "tell what a command does", command_help, main_help},
     {"version", "print the version", command_version, version_help},
 };
@@ -48,7 +49,7 @@ static void main_help(FILE *out)
                 "Commands:\n",
                 out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        (void)fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     (void)fputs("\n\"pailfs help COMMAND\" tells more.\n", out);
 }
 

@@ -13,7 +13,6 @@
 #include "cmd/background.h"
 #include "cmd/command.h"
 #include "cmd/dir.h"
-#include "cmd/mount_args.h"
 #include "cmd/serve_options.h"
 #include "cmd/serve_start.h"
 
@@ -73,16 +72,15 @@ int command_mount(int argc, char **argv)
 {
     struct serve_options options = {.listen = NULL};
     struct cmd_error error = {{0}};
-    struct mount_args args;
     int status = COMMAND_USAGE;
 
     fill_environment();
-    if (mount_args_make(argc, argv, &args, &error) == 0 &&
-        serve_options_parse_mount(args.argc, args.argv, &options, &error) == 0)
+    if (serve_options_parse_mount(argc, argv, &options, &error) == 0) {
+        serve_options_tell(&options);
         status = mount_run(&options, &error);
+    }
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     serve_options_clear(&options);
-    mount_args_clear(&args);
     return status;
 }

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
 
 struct unit {
     const char *suffix;
@@ -73,23 +75,41 @@ int parse_size(const char *text, uint64_t *ret, const char **ret_why)
     return 0;
 }
 
+/* One number with its unit, added to sum. */
+static bool add_duration(const char **text, uint64_t *sum)
+{
+    char unit[4] = "";
+    const char *end;
+    uint64_t value;
+
+    if (!read_digits(*text, &value, &end))
+        return false;
+    size_t len = strspn(end, "msh");
+    if (len == 0 || len >= sizeof(unit))
+        return false;
+    memcpy(unit, end, len);
+    *text = end + len;
+    return apply_unit(duration_units, sizeof(duration_units) / sizeof(duration_units[0]), unit,
+                      &value) &&
+           !__builtin_add_overflow(*sum, value, sum);
+}
+
 int parse_duration(const char *text, int64_t *ret, const char **ret_why)
 {
-    uint64_t value;
-    const char *end;
+    uint64_t sum = 0;
 
     *ret_why = "expected a time with its unit, such as 500ms, 60s, 5m or 1h";
-    if (!read_digits(text, &value, &end))
-        return -EINVAL;
-    bool bare_zero = value == 0 && *end == '\0';
-    if (!bare_zero && !apply_unit(duration_units,
-                                  sizeof(duration_units) / sizeof(duration_units[0]), end, &value))
-        return -EINVAL;
-    if (value > DURATION_MAX) {
+    if (strcmp(text, "0") != 0) {
+        do {
+            if (!add_duration(&text, &sum))
+                return -EINVAL;
+        } while (*text);
+    }
+    if (sum > DURATION_MAX) {
         *ret_why = "expected at most ten years";
         return -EINVAL;
     }
-    *ret = (int64_t)value;
+    *ret = (int64_t)sum;
     return 0;
 }
 
@@ -107,4 +127,64 @@ int parse_uint(const char *text, uint32_t min, uint32_t max, uint32_t *ret, cons
     }
     *ret = (uint32_t)value;
     return 0;
+}
+
+int parse_word(const char *text, const char *const *names)
+{
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(text, names[i]) == 0)
+            return i;
+    }
+    return -1;
+}
+
+int parse_bool(const char *text, bool *ret, const char **ret_why)
+{
+    static const char *const names[] = {"yes", "true", "on", "1", "no", "false", "off", "0", NULL};
+    int at = parse_word(text, names);
+
+    *ret_why = "expected yes or no";
+    if (at < 0)
+        return -EINVAL;
+    *ret = at < 4;
+    return 0;
+}
+
+int parse_mode(const char *text, uint32_t *ret, const char **ret_why)
+{
+    uint32_t mode = 0;
+
+    *ret_why = "expected permission bits in octal, such as 0644";
+    if (text[0] == '0' && text[1] == 'o')
+        text += 2;
+    if (!*text || text[strspn(text, "01234567")] || strlen(text) > 5)
+        return -EINVAL;
+    for (; *text; text++)
+        mode = mode * 8 + (uint32_t)(*text - '0');
+    if (mode > 07777)
+        return -EINVAL;
+    *ret = mode;
+    return 0;
+}
+
+int parse_each(const char *text, int (*fn)(void *ctx, const char *part, const char **ret_why),
+               void *ctx, const char **ret_why)
+{
+    static const char separators[] = ", \t";
+    bool any = false;
+
+    for (;;) {
+        text += strspn(text, separators);
+        if (!*text)
+            break;
+        size_t len = strcspn(text, separators);
+        CLEANUP_FREE char *part = mem_strndup(text, len);
+        int err = fn(ctx, part, ret_why);
+        if (err)
+            return err;
+        any = true;
+        text += len;
+    }
+    *ret_why = "expected a value";
+    return any ? 0 : -EINVAL;
 }

@@ -125,16 +125,21 @@ static void log_exports(const struct serve *serve)
 {
     const struct serve_options *o = serve->options;
 
+    size_t net_count = 0;
+
     for (size_t i = 0; i < o->export_count; i++) {
-        CLEANUP_FREE char *line = mount_line(serve, o->exports[i].name);
-        log_event(LOG_INFO, "export", "name=%s url=%s access=%s mount=%s",
-                  LOG_Q(o->exports[i].name), LOG_Q(o->exports[i].url), o->read_only ? "ro" : "rw",
-                  LOG_Q(line));
+        const struct serve_export *e = &o->exports[i];
+        if (e->hidden)
+            continue;
+        CLEANUP_FREE char *line = mount_line(serve, e->name);
+        log_event(LOG_INFO, "export", "name=%s url=%s access=%s mount=%s", LOG_Q(e->name),
+                  LOG_Q(e->url), e->options.volume.read_only ? "ro" : "rw", LOG_Q(line));
+        net_count += e->options.net_count;
     }
-    if (listens_beyond_loopback(o) && o->net_count == 0)
+    if (listens_beyond_loopback(o) && net_count == 0)
         log_event(LOG_WARN, "nobody_allowed", "note=%s",
                   LOG_Q("listening for other hosts, but without --allow only this host may mount"));
-    if (!listens_beyond_loopback(o) && o->net_count > 0)
+    if (!listens_beyond_loopback(o) && net_count > 0)
         log_event(LOG_WARN, "not_reachable", "note=%s",
                   LOG_Q("other hosts are allowed, but without --listen they cannot reach us"));
 }
@@ -191,6 +196,7 @@ int command_serve(int argc, char **argv)
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
         status = COMMAND_USAGE;
     } else {
+        serve_options_tell(&options);
         status = serve_run(&options, NULL);
     }
     serve_options_clear(&options);

@@ -46,13 +46,13 @@ int serve_fronts_check(const struct serve_options *options, struct cmd_error *re
                             : "/dev/fuse: %s: expected a kernel with FUSE (\"modprobe fuse\"); "
                               "a container needs the device given to it",
             strerrordesc_np(errno));
-    if (options->allow_other && geteuid() != 0 && !users_may_allow_other())
-        return cmd_error_set(reterr, -EPERM,
-                             "allow_other: only root may let other users in, unless %s has a line "
-                             "\"user_allow_other\"",
-                             fuse_conf);
     for (size_t i = 0; i < options->mount_count; i++) {
         const char *dir = options->mounts[i].dir;
+        if (options->mounts[i].options.allow_other && geteuid() != 0 && !users_may_allow_other())
+            return cmd_error_set(reterr, -EPERM,
+                                 "allow_other: only root may let other users in, unless %s has a "
+                                 "line \"user_allow_other\"",
+                                 fuse_conf);
         int err = mount_point_check(dir, reterr);
         if (err)
             return err;
@@ -113,21 +113,22 @@ static int start_front(struct serve *s, struct serve_front *front, const char *u
                        struct cmd_error *reterr)
 {
     const struct serve_options *o = s->options;
+    const struct export_options *mine = &front->mount->options;
     struct front_error error = {{0}};
     struct front *made = NULL;
     struct front_config config = {
         .fs = s->fs,
         .vol = front->vol,
         .mountpoint = front->mount->dir,
-        .fsname = url,
-        .fuse_options = o->fuse_options,
-        .read_only = o->read_only,
-        .allow_other = o->allow_other,
+        .fsname = mine->fsname ? mine->fsname : url,
+        .fuse_options = mine->fuse_options,
+        .read_only = mine->volume.read_only,
+        .allow_other = mine->allow_other,
         .shared = is_shared(s, front),
-        .commit = o->mount_commit,
-        .attr_ttl_ns = o->attr_ttl_ns,
+        .commit = mine->mount_commit,
+        .attr_ttl_ns = mine->volume.attr_ttl_ns,
         .deadline_ns = o->deadline_ns,
-        .umask = o->mount_umask,
+        .umask = mine->mount_umask,
     };
 
     int err = front_start(&config, &made, &error);
@@ -141,7 +142,7 @@ static int start_front(struct serve *s, struct serve_front *front, const char *u
     front_on_end(made, front_ended, front);
     mount_state_remember(front->mount->dir, o->state_dir);
     log_event(LOG_INFO, "mounted", "mountpoint=%s url=%s access=%s", LOG_Q(front->mount->dir),
-              LOG_Q(url), o->read_only ? "ro" : "rw");
+              LOG_Q(url), mine->volume.read_only ? "ro" : "rw");
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* What "pailfs serve" was told to do: options and exports, checked as far as text can be. */
+/* What "pailfs serve" and "pailfs mount" were told to do, by the command line and a configuration
+ * file, checked as far as text can be. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,62 +8,76 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "cloud/store.h"
+#include "cmd/export_options.h"
 #include "cmd/options.h"
-#include "fuse/front.h"
+#include "cmd/text_pool.h"
 #include "nfsd/export.h"
 #include "nfsd/portmap_mode.h"
 
 struct serve_export {
-    char *url;  /* of the store, without the "=/EXPORT" */
-    char *name; /* "/media" */
+    const char *url;  /* of the store, without the "=/EXPORT" */
+    const char *name; /* "/media"; of one that is only mounted, its mountpoint */
+    bool hidden;      /* not for NFS clients */
+    struct export_options options;
 };
 
-struct serve_mount { /* a FUSE mount on this host */
-    char *name;      /* of the export; NULL: the first */
-    char *dir;
+struct serve_mount {  /* a FUSE mount on this host */
+    const char *name; /* of the export; NULL: the first */
+    const char *dir;  /* absolute */
+    struct export_options options;
+};
+
+struct serve_submount {
+    const char *path; /* "/media/sub": an export's name and a path in it */
+    const char *url;
+    struct export_options options;
 };
 
 struct serve_options {
-    struct store_config store; /* first: see store_options.h. Its strings point into argv */
+    struct text_pool pool; /* strings, but for those that are not const */
     char *state_dir;
-    char **listen; /* numeric addresses; none: both loopbacks */
+    char **listen; /* numeric addresses, the pool's; none: both loopbacks */
     size_t listen_count;
     uint32_t nfs_port, mount_port;
     enum portmap_mode portmap;
 
-    struct export_net *nets;
-    size_t net_count;
-    bool read_only;
-    bool secure;
-    enum export_squash squash;
-    uint32_t anon_uid, anon_gid;
-
-    int64_t attr_ttl_ns, quiet_ns, retry_max_ns, deadline_ns, shutdown_ns;
+    int64_t quiet_ns, retry_max_ns, deadline_ns, shutdown_ns;
     bool commit_store, accept_damage;
     uint64_t memory_limit, stage_limit;
+    uint32_t uploads;
     enum log_level log_level;
 
+    struct export_options defaults; /* of whatever is added later */
     struct serve_export *exports;
     size_t export_count;
-
-    bool nfs;
     struct serve_mount *mounts;
     size_t mount_count;
-    bool allow_other, foreground;
-    enum front_commit mount_commit;
-    uint32_t mount_umask;
-    char *fuse_options; /* what mount(8) is told beside; NULL: nothing */
-    char *log_file;     /* of a process in the background; NULL: syslog */
+    struct serve_submount *submounts;
+    size_t submount_count;
+
+    bool nfs;
+    bool foreground;
+    char *log_file; /* of a process in the background; NULL: syslog */
+
+    char **notes; /* sentences about options that were accepted and mean nothing here */
+    size_t note_count;
 };
 
-/* Reads argv (argv[0] is the command's name). 0, or -EINVAL with the sentence in reterr. ret has to
- * be cleared in both cases. The environment gives the default state directory. */
+void serve_options_default(struct serve_options *ret);
+
+/* Reads argv (argv[0] is the command's name) and the configuration file it names. 0, or -EINVAL
+ * with the sentence in reterr. ret has to be cleared in both cases. The environment gives the
+ * default state directory. */
 int serve_options_parse(int argc, char **argv, struct serve_options *ret, struct cmd_error *reterr);
-/* The same for "pailfs mount": one export, URL MOUNTPOINT, called like its mountpoint. */
+/* The same for "pailfs mount": one export, called like its mountpoint. */
 int serve_options_parse_mount(int argc, char **argv, struct serve_options *ret,
                               struct cmd_error *reterr);
+/* A configuration file alone, on whichever host: nothing that it names is looked at. */
+int serve_options_check_file(const char *path, struct serve_options *ret, struct cmd_error *reterr);
 void serve_options_clear(struct serve_options *options);
+
+/* Prints the notes on stderr. */
+void serve_options_tell(const struct serve_options *options);
 
 void serve_options_help(FILE *out);
 void serve_options_help_mount(FILE *out);

@@ -89,15 +89,14 @@ static int add_volume(struct serve *s, const struct serve_export *what, struct c
         .anon_gid = what->options.anon_gid,
     };
 
-    struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
-    config.read_only = o->read_only;
-    int err = fs_add_volume(s->fs, what->url, &o->store, &config, &entry.vol, &error);
+    int err = fs_add_volume(s->fs, what->url, &what->options.store, &what->options.volume,
+                            &entry.vol, &error);
     if (err)
         return cmd_error_set(reterr, err, "%s", error.text);
     s->control_exports[what - o->exports] =
         (struct control_export){.name = what->name, .url = what->url, .vol = entry.vol};
     serve_fronts_tell(o, what == o->exports, &s->control_exports[what - o->exports]);
-    if (!o->nfs)
+    if (what->hidden)
         return 0;
     err = export_table_add(s->exports, &entry);
     if (err) /* names are known to be good and different, so the data is the same */

@@ -20,7 +20,7 @@ static const char *find_separator(const char *arg)
 
 /* The part of the URL behind its scheme that names the data: the bucket, or the path. NULL with a
  * sentence if the URL is not one that pailfs serves. */
-static const char *check_url(const char *url, struct cmd_error *reterr)
+static const char *url_part(const char *url, struct cmd_error *reterr)
 {
     if (strncmp(url, "s3://", 5) == 0) {
         if (url[5] && url[5] != '/')
@@ -36,6 +36,31 @@ static const char *check_url(const char *url, struct cmd_error *reterr)
                             "%s: expected a URL such as s3://BUCKET or file:///DIRECTORY", url);
     }
     return NULL;
+}
+
+int serve_url_check(const char *url, struct cmd_error *reterr)
+{
+    return url_part(url, reterr) ? 0 : -EINVAL;
+}
+
+const char *serve_url_of_bucket(struct text_pool *pool, const char *arg)
+{
+    static const char *const programs[] = {"pailfs#", "goofys#", "s3fs#", "geesefs#"};
+
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        if (strncmp(arg, programs[i], strlen(programs[i])) == 0)
+            arg += strlen(programs[i]);
+    }
+    size_t len = strcspn(arg, ":/");
+    if (len == 0 || strstr(arg, "://") || (arg[len] && arg[len] != ':'))
+        return text_pool_copy(pool, arg);
+    const char *prefix = arg[len] ? arg + len + 1 : "";
+    prefix += strspn(prefix, "/");
+    size_t prefix_len = strlen(prefix);
+    while (prefix_len > 0 && prefix[prefix_len - 1] == '/')
+        prefix_len--;
+    return text_pool_printf(pool, "s3://%.*s%s%.*s", (int)len, arg, prefix_len ? "/" : "",
+                            (int)prefix_len, prefix);
 }
 
 /* "/" and the bucket's name, or the last component of a path; NULL if there is none. */
@@ -60,7 +85,7 @@ int serve_url_split(const char *arg, char **ret_url, char **ret_name, struct cmd
     char *url = separator ? mem_strndup(arg, (size_t)(separator - arg)) : mem_strdup(arg);
     char *name = NULL;
 
-    const char *part = check_url(url, reterr);
+    const char *part = url_part(url, reterr);
     if (!part)
         goto fail;
     name = separator ? mem_strdup(separator + 1) : default_name(url, part);

@@ -44,19 +44,19 @@ static void test_defaults(void **state)
     assert_int_equal(o.nfs_port, 2049);
     assert_int_equal(o.mount_port, 2049);
     assert_int_equal(o.portmap, PORTMAP_AUTO);
-    assert_int_equal(o.net_count, 0);
-    assert_false(o.read_only);
-    assert_true(o.secure);
-    assert_int_equal(o.squash, EXPORT_SQUASH_ROOT);
-    assert_int_equal(o.anon_uid, 65534);
-    assert_int_equal(o.anon_gid, 65534);
-    assert_int_equal(o.attr_ttl_ns, 60 * CLOCK_S);
+    assert_int_equal(o.exports[0].options.net_count, 0);
+    assert_false(o.exports[0].options.volume.read_only);
+    assert_true(o.exports[0].options.secure);
+    assert_int_equal(o.exports[0].options.squash, EXPORT_SQUASH_ROOT);
+    assert_int_equal(o.exports[0].options.anon_uid, 65534);
+    assert_int_equal(o.exports[0].options.anon_gid, 65534);
+    assert_int_equal(o.exports[0].options.volume.attr_ttl_ns, 60 * CLOCK_S);
     assert_int_equal(o.memory_limit, 512 << 20);
     assert_false(o.commit_store);
     assert_int_equal(o.shutdown_ns, 30 * CLOCK_S);
     assert_non_null(o.state_dir);
     assert_int_equal(o.export_count, 1);
-    assert_null(o.store.endpoint);
+    assert_null(o.exports[0].options.store.endpoint);
     serve_options_clear(&o);
 }
 
@@ -82,12 +82,12 @@ static void test_values(void **state)
     assert_int_equal(o.nfs_port, 3049);
     assert_int_equal(o.mount_port, 3050);
     assert_int_equal(o.portmap, PORTMAP_OFF);
-    assert_int_equal(o.net_count, 2);
-    assert_true(o.read_only);
-    assert_true(o.store.read_only);
-    assert_int_equal(o.squash, EXPORT_SQUASH_NONE);
-    assert_int_equal(o.anon_uid, 5);
-    assert_int_equal(o.anon_gid, 6);
+    assert_int_equal(o.exports[0].options.net_count, 2);
+    assert_true(o.exports[0].options.volume.read_only);
+    assert_true(o.exports[0].options.store.read_only);
+    assert_int_equal(o.exports[0].options.squash, EXPORT_SQUASH_NONE);
+    assert_int_equal(o.exports[0].options.anon_uid, 5);
+    assert_int_equal(o.exports[0].options.anon_gid, 6);
     serve_options_clear(&o);
 
     assert_int_equal(parse("--state-dir /s --attr-ttl 0 --commit store --quiet-time 50ms -m 64M "
@@ -100,25 +100,26 @@ static void test_values(void **state)
                            buf, &o, &error),
                      0);
     assert_string_equal(o.state_dir, "/s");
-    assert_int_equal(o.attr_ttl_ns, 0);
+    assert_int_equal(o.exports[0].options.volume.attr_ttl_ns, 0);
     assert_true(o.commit_store);
     assert_int_equal(o.quiet_ns, 50 * CLOCK_MS);
     assert_int_equal(o.memory_limit, 64 << 20);
     assert_int_equal(o.stage_limit, 1 << 30);
     assert_int_equal(o.deadline_ns, 3 * CLOCK_S);
-    assert_false(o.secure);
+    assert_false(o.exports[0].options.secure);
     serve_options_clear(&o);
 
     assert_int_equal(parse("s3://a --endpoint http://127.0.0.1:1 --region r --profile p "
                            "--path-style --ca-file /dev/null --no-verify-tls --unsigned",
                            buf, &o, &error),
                      0);
-    assert_string_equal(o.store.endpoint, "http://127.0.0.1:1");
-    assert_string_equal(o.store.region, "r");
-    assert_string_equal(o.store.profile, "p");
-    assert_string_equal(o.store.ca_file, "/dev/null");
-    assert_true(o.store.path_style && o.store.no_verify && o.store.unsigned_requests);
-    assert_false(o.store.virtual_style);
+    const struct store_config *store = &o.exports[0].options.store;
+    assert_string_equal(store->endpoint, "http://127.0.0.1:1");
+    assert_string_equal(store->region, "r");
+    assert_string_equal(store->profile, "p");
+    assert_string_equal(store->ca_file, "/dev/null");
+    assert_true(store->path_style && store->no_verify && store->unsigned_requests);
+    assert_false(store->virtual_style);
     serve_options_clear(&o);
 }
 
@@ -188,7 +189,7 @@ static void test_refusals(void **state)
         {"", "nothing to serve"},
         {"--bogus s3://a", "unknown option --bogus"},
         {"-z s3://a", "unknown option -z"},
-        {"--read-only=yes s3://a", "--read-only takes no value"},
+        {"--read-only=perhaps s3://a", "--read-only perhaps: expected yes or no"},
         {"s3://a --nfs-port", "--nfs-port needs a value"},
         {"--nfs-port 0 s3://a", "--nfs-port 0: expected a port number"},
         {"--nfs-port 65536 s3://a", "expected a port number"},
