@@ -76,6 +76,10 @@ void commit_flush(struct change *c, struct inode *ino)
 {
     struct commit_rows rows = {.c = c, .ino = ino};
 
+    if (ino->flags & INODE_ORPHAN) {
+        orphan_changed(c->vol, ino);
+        return;
+    }
     if (ino->extents)
         change_grave(c, extent_map_flush(ino->extents, commit_del, commit_put, &rows));
     ino->disk_size = ino->size;
@@ -139,6 +143,10 @@ int commit_inode(struct fs_volume *vol, struct fs_req *req, struct inode *ino, u
     bool unflushed = ino->extents && extent_map_unflushed(ino->extents);
     struct change c;
 
+    if (ino->flags & INODE_ORPHAN) { /* no crash would leave anything of it */
+        *ret_seq = 0;
+        return 0;
+    }
     if (unflushed && ino->synced_mark < ino->stage_mark)
         return commit_sync(vol, req, ino);
     if (commit_waits(ino)) {

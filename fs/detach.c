@@ -36,6 +36,9 @@ static int detach_next_try(struct fs_volume *vol, struct fs_req *req, void *args
     struct detach *d = args;
     int err = d->ino->flags & INODE_GONE ? -ESTALE : need_path(vol, req, d->ino);
 
+    if (!err && (d->ino->flags & INODE_ORPHAN) && !d->etag)
+        err = flight_known(vol, req, d->ino); /* its last upload may have replaced the base */
+
     if (err)
         return err;
     if (!d->etag)
@@ -158,6 +161,8 @@ void detach_run(struct fs_volume *vol, struct inode *ino)
         flight_remove(vol, ino); /* that of before a crash: its deletion waits for this */
     else
         dirty_update(vol, ino, err ? CLOCK_S : 0);
+    if (ino->flags & INODE_ORPHAN)
+        orphan_detached(vol, ino, err);
     inode_unpin(vol, ino);
     (void)pthread_cond_broadcast(&vol->cond);
     vol_unlock(vol);

@@ -25,6 +25,8 @@ enum {
 
 bool dirty_silly(const struct inode *ino)
 {
+    if (ino->flags & INODE_ORPHAN)
+        return true;
     return ino->type != FS_DIR && ino->key && strncmp(ino->key->name, ".nfs", 4) == 0;
 }
 
@@ -188,6 +190,8 @@ void dirty_update(struct fs_volume *vol, struct inode *ino, int64_t delay_ns)
 
     if (ino->id == vol->root) /* has no object of its own */
         ino->flags &= ~(uint32_t)INODE_TO_STORE;
+    if (ino->flags & INODE_ORPHAN)
+        orphan_changed(vol, ino);
     if (!(ino->flags & INODE_TO_STORE) || (ino->flags & INODE_GONE)) {
         if (ino->flags & INODE_ON_DIRTY)
             dirty_leave(vol, ino);

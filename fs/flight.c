@@ -94,7 +94,7 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
      */
     if (ino->base_etag && path_base_key(vol, ino, old) == 0 && strcmp(old, ino->flight_key) != 0 &&
         !intent_find(vol, old))
-        intent_delete(vol, c, ino->key->parent, old, ino->base_etag);
+        intent_delete(vol, c, ino->key ? ino->key->parent : 0, old, ino->base_etag);
     /* What was to be deleted there is what the upload replaced: it has taken that in. Left in the
      * queue it would hide the key from listings, and the file would count as removed by others. */
     struct intent *gone = moved ? NULL : intent_find(vol, ino->flight_key);
@@ -104,7 +104,7 @@ static void flight_rebase(struct fs_volume *vol, struct inode *ino, const char *
         flight_made_all(ino, meta, c);
         ino->flags &= ~(uint32_t)INODE_PLACE;
     } else if (moved) {
-        intent_delete(vol, c, ino->key->parent, ino->flight_key, etag);
+        intent_delete(vol, c, ino->key ? ino->key->parent : 0, ino->flight_key, etag);
         ino->flags |= INODE_PLACE;
     } else {
         ino->flags &= ~(uint32_t)INODE_PLACE;

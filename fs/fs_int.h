@@ -50,7 +50,7 @@ enum {
     PART_BYTES = 8 << 20,          /* the smallest part we make; single PUT up to twice this */
     PARTS_AIM = 9000,              /* parts grow so that a file has fewer */
     PARTS_IN_FLIGHT = 16,          /* of one upload */
-    LISTENERS_MAX = 4,
+    LISTENERS_MAX = 16,
     INODE_BYTES = 768, /* about, with hash entries and strings: for the memory limit */
 };
 
@@ -286,6 +286,7 @@ struct fs_volume {
     size_t moving; /* files that drains put on their way and that can go on */
     bool hurried;  /* flush_all was heeded */
     struct inode_list draining;
+    struct inode_list orphans; /* by drain: orphan.c */
     struct negative *negatives;
     struct negative_list negative_lru;
     struct intent *intents;
@@ -339,8 +340,8 @@ struct fs {
     struct fs_listener {
         fs_invalid_fn *fn;
         void *ctx;
-    } listeners[LISTENERS_MAX]; /* set before fs_run */
-    unsigned listener_count;
+    } listeners[LISTENERS_MAX];
+    _Atomic unsigned listener_count;
 
     pthread_mutex_t room_lock; /* a leaf */
     pthread_cond_t room_cond;  /* something left the stage */
@@ -581,7 +582,7 @@ void dirty_update(struct fs_volume *vol, struct inode *ino, int64_t delay_ns);
 void dirty_due_at(struct fs_volume *vol, struct inode *ino, int64_t due_ns);
 /* After a directory moved: targets below it, and all that waits is looked at again. */
 void dirty_retarget_below(struct fs_volume *vol, const struct inode *dir);
-bool dirty_silly(const struct inode *ino); /* .nfs*: stays local */
+bool dirty_silly(const struct inode *ino); /* .nfs*, or has no name: stays local */
 bool dirty_local(const struct inode *ino); /* that, or its key would be too long */
 void dirty_marker(struct fs_volume *vol, struct change *c, struct inode *dir); /* needs "d/" */
 /* Counts ino in volume->moving until it is placed, or cannot go on. */

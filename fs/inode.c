@@ -425,7 +425,9 @@ void inode_attr(const struct inode *ino, const struct fs_volume *vol, struct fs_
     *ret = (struct fs_attr){
         .type = ino->type,
         .mode = ino->mode & 07777,
-        .nlink = ino->type == FS_DIR ? 2 : 1,
+        .nlink = ino->flags & (INODE_ORPHAN | INODE_GONE) ? 0
+                 : ino->type == FS_DIR                    ? 2
+                                                          : 1,
         .uid = ino->uid,
         .gid = ino->gid,
         .size = size,

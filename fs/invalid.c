@@ -6,16 +6,20 @@
 
 void fs_on_invalid(struct fs *fs, fs_invalid_fn *fn, void *ctx)
 {
-    assert(fs->listener_count < LISTENERS_MAX && !fs->running);
-    fs->listeners[fs->listener_count++] = (struct fs_listener){.fn = fn, .ctx = ctx};
+    unsigned at = atomic_load(&fs->listener_count);
+
+    assert(at < LISTENERS_MAX);
+    fs->listeners[at] = (struct fs_listener){.fn = fn, .ctx = ctx};
+    atomic_store(&fs->listener_count, at + 1); /* it is whole before anybody sees it */
 }
 
 static void invalid_tell(struct fs_volume *vol, const struct fs_req *req, uint64_t ino,
                          const char *name)
 {
-    const struct fs *fs = vol->fs;
+    struct fs *fs = vol->fs;
+    unsigned count = atomic_load(&fs->listener_count);
 
-    for (unsigned i = 0; i < fs->listener_count; i++)
+    for (unsigned i = 0; i < count; i++)
         fs->listeners[i].fn(fs->listeners[i].ctx, req ? req->ctx : NULL, vol, ino, name);
 }
 

@@ -150,7 +150,7 @@ void mpu_drop_gone(struct fs_volume *vol, struct inode *ino)
 {
     struct change c;
 
-    if (!ino->mpu || !(ino->flags & INODE_GONE))
+    if (!ino->mpu || !(ino->flags & (INODE_GONE | INODE_ORPHAN)))
         return;
     change_begin(&c, vol);
     mpu_drop(vol, &c, ino);

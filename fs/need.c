@@ -64,6 +64,8 @@ int need_path(struct fs_volume *vol, struct fs_req *req, struct inode *ino)
     struct inode *i = ino, *dir = NULL;
     int err;
 
+    if (ino->flags & INODE_ORPHAN)
+        return 0; /* has none, and nobody needs it */
     for (unsigned depth = 0; i->id != vol->root; depth++) {
         if (!i->key || depth > DEPTH_MAX)
             return -ESTALE; /* it, or a directory above it, was removed */

@@ -138,7 +138,7 @@ void change_end(struct change *c, struct fs_req *req)
     struct db_inode row;
 
     for (size_t i = 0; i < c->row_count; i++) {
-        if (c->rows[i]->flags & INODE_GONE)
+        if (c->rows[i]->flags & (INODE_GONE | INODE_ORPHAN))
             continue;
         inode_row(c->rows[i], &row);
         row.volume = c->vol->id;

@@ -62,15 +62,23 @@ int fs_open(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint32_t ac
     return op_run(vol, req, open_try, &a);
 }
 
+static int reopen_try(struct fs_volume *vol, struct fs_req *req, void *p)
+{
+    const struct open_args *a = p;
+    struct inode *ino;
+    int err = need_inode(vol, req, a->ino, &ino);
+
+    if (!err)
+        open_take(vol, ino);
+    return err;
+}
+
 int fs_reopen(struct fs_volume *vol, uint64_t ino)
 {
-    vol_lock(vol);
-    struct inode *open = inode_find(vol, ino);
-    int err = open && !(open->flags & INODE_GONE) ? 0 : -ESTALE;
-    if (!err)
-        open_take(vol, open);
-    vol_unlock(vol);
-    return err;
+    struct open_args a = {.ino = ino};
+    struct fs_req req = op_internal(CLOCK_NEVER); /* the database at most */
+
+    return op_run(vol, &req, reopen_try, &a);
 }
 
 void fs_release(struct fs_volume *vol, uint64_t ino)
@@ -79,6 +87,9 @@ void fs_release(struct fs_volume *vol, uint64_t ino)
     struct inode *open = inode_find(vol, ino);
     assert(open && open->opens > 0); /* it stays in memory for as long as that */
     open->opens--;
-    inode_used(vol, open);
+    if (open->opens == 0 && (open->flags & INODE_ORPHAN))
+        orphan_end(vol, open);
+    else
+        inode_used(vol, open);
     vol_unlock(vol);
 }

@@ -70,6 +70,8 @@ static int path_key_at(struct fs_volume *vol, const struct inode *ino, uint64_t 
     size_t at = STORE_KEY_MAX;
     int err = 0;
 
+    if (!ino->key && ino->id != vol->root)
+        return -ESTALE; /* removed, though it may be open */
     tmp[STORE_KEY_MAX] = '\0';
     for (const struct inode *i = ino; !err; i = path_parent(vol, i)) {
         const struct redirect *r = i->type == FS_DIR ? redirect_above(i, epoch) : NULL;

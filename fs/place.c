@@ -222,6 +222,9 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
         mpu_drop(vol, &c, ino);
     } else if (!err) {
         place_succeeded(vol, ino, p, &c);
+    } else if (ino->flags & INODE_ORPHAN) {
+        if (err == -ESTALE)
+            conflict_spare(vol, p, &c);
     } else if (err == -ESTALE && p->older) {
         flight_take_old(vol, ino, p->etag, &c);
         ino->due_ns = clock_mono_ns();
@@ -231,6 +234,10 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
         place_failed(vol, ino, p, err);
     }
     change_end(&c, NULL);
+    if (ino->flags & INODE_ORPHAN) {
+        orphan_settle(vol, ino);
+        return;
+    }
     if (ino->flight_key && !(ino->flags & INODE_GONE))
         flight_add(vol, ino); /* it may have got through all the same */
     if (!(ino->flags & INODE_GONE) && !err)
@@ -297,9 +304,11 @@ void place_run(struct fs_volume *vol, struct inode *ino)
         ino->flags &= ~(uint32_t)INODE_UPLOADING;
         ino->flight_live = false;
         mpu_drop_gone(vol, ino);
-        if (ino->flags & INODE_GONE)
+        if (ino->flags & (INODE_GONE | INODE_ORPHAN))
             flight_remove(vol, ino); /* that of before a crash: its deletion waits for this */
-        if (err == -EBUSY) {
+        if (ino->flags & INODE_ORPHAN) {
+            orphan_settle(vol, ino);
+        } else if (err == -EBUSY) {
             if (announced)
                 flight_forget(vol, ino); /* nothing was sent */
             if (!(ino->flags & INODE_GONE))

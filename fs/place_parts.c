@@ -142,7 +142,7 @@ static bool parts_progress(struct parts *s, uint64_t len)
 
     vol_lock(p->vol);
     p->ino->upload_done += len;
-    bool gone = p->ino->flags & INODE_GONE;
+    bool gone = p->ino->flags & (INODE_GONE | INODE_ORPHAN);
     vol_unlock(p->vol);
     return !gone && !upload_stopping(p->vol->fs);
 }
@@ -375,7 +375,7 @@ static int parts_complete(struct place *p)
     for (uint32_t i = 0; i < total; i++)
         parts[i] = mpu_part_find(m, i + 1)->done;
     vol_lock(p->vol);
-    bool gone = p->ino->flags & INODE_GONE;
+    bool gone = p->ino->flags & (INODE_GONE | INODE_ORPHAN);
     uint64_t seq = gone ? 0 : mpu_completing(p->vol, m, p->change);
     vol_unlock(p->vol);
     int err = gone ? -ECANCELED : parts_durable(p, seq);

@@ -228,6 +228,8 @@ static int read_again_try(struct fs_volume *vol, struct fs_req *req, void *args)
         return op_wait(vol, req);
     if (ino->flight_key) /* cut off by a crash */
         return flight_resolve(vol, req, ino);
+    if (ino->flags & INODE_ORPHAN)
+        return -ESTALE;
     if (inode_owned(vol, ino))
         return -EIO; /* part of a file with changes of ours is gone from the store */
     ino->checked_ns = 0;

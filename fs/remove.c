@@ -93,7 +93,7 @@ static int remove_try(struct fs_volume *vol, struct fs_req *req, void *p)
         change_end(&c, NULL);
         return err;
     }
-    inode_set_gone(vol, &c, ino);
+    inode_remove(vol, &c, ino);
     dirty_marker(vol, &c, dir);
     inode_stamp(dir, true);
     dir->gen++;

@@ -158,7 +158,7 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
     if (err)
         return err;
     if (n->tgt)
-        inode_set_gone(vol, c, n->tgt);
+        inode_remove(vol, c, n->tgt);
     db_del_dirent(c->txn, a->from_dir, a->from);
     db_put_dirent(c->txn, dirent_id, a->to_dir, a->to, src->id);
     inode_set_name(vol, src, a->to_dir, a->to, dirent_id);

@@ -229,6 +229,7 @@ uint64_t status_store(struct fs_volume *vol, int64_t *ret_failing_ns, char **ret
 void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
 {
     struct status_walk walk = {.ret = ret, .now_ns = clock_mono_ns()};
+    const struct inode *orphan;
 
     *ret = (struct fs_status){.url = vol->url, .read_only = vol->read_only};
     /* In the order in which work goes on: a drain leaves files, an upload deletes. What moves on
@@ -239,6 +240,11 @@ void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
     walk_dirty(vol, status_count, &walk);
     vol_lock(vol);
     uint64_t intents = HASH_COUNT(vol->intents);
+    TAILQ_FOREACH (orphan, &vol->orphans, drain) {
+        ret->local++;
+        if (orphan->base_key && intent_find(vol, orphan->base_key))
+            walk.local_deletes++;
+    }
     ret->deletes = intents > walk.local_deletes ? intents - walk.local_deletes : 0;
     ret->uploads_done = vol->log.uploads_done;
     ret->upload_bytes = vol->log.upload_bytes;

@@ -28,6 +28,7 @@ static struct fs_volume *volume_new(struct fs *fs, const char *url,
     TAILQ_INIT(&vol->lru);
     TAILQ_INIT(&vol->dirty);
     TAILQ_INIT(&vol->draining);
+    TAILQ_INIT(&vol->orphans);
     TAILQ_INIT(&vol->negative_lru);
     TAILQ_INIT(&vol->intent_list);
     TAILQ_INIT(&vol->to_check);

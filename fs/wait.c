@@ -210,15 +210,27 @@ static struct waiter *wait_holder(struct fs_volume *vol, const struct waiter *w)
     return NULL;
 }
 
-/* ino lets go of its base. */
-static void wait_cut_base(struct fs_volume *vol, struct inode *ino)
+/* ino lets go of its base, then. */
+static void wait_cut_base(struct fs_volume *vol, struct inode *ino, int64_t at_ns)
 {
     log_event(LOG_DEBUG, "detach", "ino=%lu base=%s target=%s", (unsigned long)ino->id,
               LOG_Q(ino->base_key), LOG_Q(ino->target_key));
     wait_leave(vol, &ino->wait);
     ino->flags |= INODE_DETACH;
-    wait_queue_put(&vol->uploads, &ino->wait, clock_mono_ns());
-    upload_kick(vol->fs);
+    wait_queue_put(&vol->uploads, &ino->wait, at_ns);
+    upload_due(vol->fs, at_ns);
+}
+
+/* ino stays local, and its base is in somebody's way. */
+static void wait_cut_local(struct fs_volume *vol, struct inode *ino, bool wanted)
+{
+    int64_t delay_ns = wanted ? 0 : orphan_fetch_ns(vol, ino);
+
+    if ((ino->flags & INODE_UPLOADING) || delay_ns == CLOCK_NEVER)
+        return;
+    int64_t at_ns = clock_mono_ns() + delay_ns;
+    if (!(ino->flags & INODE_DETACH) || at_ns < ino->wait.at_ns)
+        wait_cut_base(vol, ino, at_ns);
 }
 
 /* w is part of a circle. */
@@ -241,7 +253,8 @@ static void wait_cut(struct fs_volume *vol, struct waiter *w)
         at = holder;
     } while (at != w);
     assert(best); /* see wait.h */
-    wait_cut_base(vol, best);
+    wait_cut_base(vol, best, clock_mono_ns());
+    upload_kick(vol->fs);
 }
 
 static void wait_hurry(struct fs_volume *vol, struct waiter *w)
@@ -266,8 +279,7 @@ void wait_resolve(struct fs_volume *vol, struct waiter *start, bool hurry)
         if (!holder)
             return;
         if (w->what == WAIT_BASE && dirty_local(wait_inode(holder))) {
-            if (!(wait_inode(holder)->flags & (INODE_UPLOADING | INODE_DETACH)))
-                wait_cut_base(vol, wait_inode(holder));
+            wait_cut_local(vol, wait_inode(holder), !start->deletion);
             return;
         }
         w = holder;
