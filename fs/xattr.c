@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "fs/facts.h"
 #include "fs/fs_int.h"
 #include "fs/xattr_int.h"
 
@@ -86,6 +87,41 @@ static int xattr_give(const void *value, size_t len, void *buf, size_t size, siz
     return 0;
 }
 
+/* --- what is told, not kept --- */
+
+static bool xattr_is_fact(const struct fs_volume *vol, const char *name)
+{
+    char space[FACTS_SPACE_MAX];
+    size_t len;
+
+    facts_space(vol, space);
+    len = strlen(space);
+    return strncmp(name, "pailfs.", 7) == 0 || (strncmp(name, space, len) == 0 && name[len] == '.');
+}
+
+/* Setting it, to anything, forgets what is believed. The second is GeeseFS's name. */
+static bool xattr_is_refresh(const char *name)
+{
+    return strcmp(name, "pailfs.invalidate") == 0 || strcmp(name, ".invalidate") == 0;
+}
+
+static int getxattr_fact(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const char *name,
+                         void *buf, size_t size, size_t *ret_len)
+{
+    CLEANUP_FREE char *value = NULL;
+    int err = facts_find(vol, req, ino, name, &value);
+
+    if (err)
+        return err;
+    const char *dot = strchr(name, '.');
+    if (strcmp(dot, ".etag") == 0) { /* in quotes, as HTTP has it and goofys shows it */
+        char *quoted = mem_printf("\"%s\"", value);
+        free(value);
+        value = quoted;
+    }
+    return xattr_give(value, strlen(value), buf, size, ret_len);
+}
+
 /* --- get --- */
 
 static int getxattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
@@ -112,6 +148,11 @@ int fs_getxattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const c
                 void *buf, size_t size, size_t *ret_len)
 {
     struct xattr_args a = {.ino = ino, .buf = buf, .size = size};
+
+    if (xattr_is_refresh(name))
+        return -ENODATA;
+    if (xattr_is_fact(vol, name))
+        return getxattr_fact(vol, req, ino, name, buf, size, ret_len);
     int err = xattr_parse(name, &a.meta_name);
 
     if (!err)
@@ -179,6 +220,7 @@ static void xattr_change(struct fs_volume *vol, struct fs_req *req, struct inode
     change_row(&c, ino);
     dirty_update(vol, ino, vol->fs->config.quiet_ns);
     change_end(&c, req);
+    invalid_inode(vol, req, ino);
 }
 
 static int setxattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
@@ -218,6 +260,11 @@ int fs_setxattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const c
                 const void *value, size_t size, int flags)
 {
     struct xattr_args a = {.ino = ino, .flags = flags};
+
+    if (xattr_is_refresh(name))
+        return fs_refresh(vol, req, ino);
+    if (xattr_is_fact(vol, name))
+        return -EPERM;
     int err = xattr_parse(name, &a.meta_name);
 
     if (!err && (flags & ~(FS_XATTR_CREATE | FS_XATTR_REPLACE)))
@@ -236,6 +283,9 @@ int fs_setxattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const c
 int fs_removexattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const char *name)
 {
     struct xattr_args a = {.ino = ino};
+
+    if (xattr_is_fact(vol, name) || xattr_is_refresh(name))
+        return -EPERM;
     int err = xattr_parse(name, &a.meta_name);
 
     if (!err)

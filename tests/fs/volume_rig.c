@@ -24,7 +24,7 @@ char rig_bucket[128];
 static char state_dir[128], url[160];
 struct fs *rig_fs;
 struct fs_volume *rig_vol;
-int64_t rig_quiet_ns = 10 * CLOCK_MS;
+int64_t rig_quiet_ns = 10 * CLOCK_MS, rig_attr_ttl_ns;
 
 struct fs_req rig_request(void)
 {
@@ -36,7 +36,7 @@ void rig_start(void)
     struct fs_config config = {.state_dir = state_dir,
                                .memory_limit = 64 << 20,
                                .stage_limit = 256 << 20,
-                               .attr_ttl_ns = 0,
+                               .attr_ttl_ns = rig_attr_ttl_ns,
                                .quiet_ns = rig_quiet_ns};
     struct store_config store = {0};
     struct fs_error err = {{0}};
