@@ -142,7 +142,7 @@ def check_errors(case, host):
                                   env=host.env, stdout=log, stderr=log)
     try:
         kit.wait_for(lambda: fusemount.is_mounted(case.path("other")), "a mount in the foreground")
-        host.mount(directory, "-s", state, "--shutdown-timeout", "0", "--nfs-port", "1", status=1, says=f"process {holder.pid}")
+        host.mount(directory, "-s", state, "--shutdown-timeout", "0", status=1, says=f"process {holder.pid}")
     finally:
         holder.terminate()
     kit.equal(holder.wait(60), 0, "exit status of a mount in the foreground")
