@@ -29,7 +29,10 @@ struct reading {
     bool mount, look;
     unsigned scope;   /* of the process's options */
     const char *pass; /* from -o, for mount(8) */
-    char **args;      /* behind the options */
+    /* Called as a mount program, under this name: fstab has NAME#BUCKET, which "mount -a" looks for
+     * among what is mounted. */
+    const char *helper;
+    char **args; /* behind the options */
     int arg_count;
     struct cmd_error *reterr;
 };
@@ -498,6 +501,8 @@ static int read_mount(struct reading *r)
     if (err || !dir)
         return -EINVAL;
     const char *url = r->arg_count == 2 ? serve_url_of_bucket(&o->pool, r->args[0]) : options.url;
+    if (r->helper && r->arg_count == 2 && !options.fsname && strcmp(url, r->args[0]) != 0)
+        options.fsname = text_pool_printf(&o->pool, "%s#%s", r->helper, r->args[0]);
     if (r->arg_count == 2)
         err = serve_url_check(url, r->reterr);
     else
@@ -576,7 +581,10 @@ int serve_options_parse_mount(int argc, char **argv, struct serve_options *ret,
     ret->nfs = false;
     r.mount = true;
     r.scope = SETTING_OF_PROCESS & ~(unsigned)SETTING_SERVE;
-    if (strstr(argv[0], "mount."))
+    const char *slash = strrchr(argv[0], '/');
+    const char *called = slash ? slash + 1 : argv[0];
+    r.helper = strcmp(called, "mount") == 0 ? NULL : called;
+    if (strncmp(called, "mount.", 6) == 0)
         argc = drop_helper_words(argc, argv);
     int err = read_line(&r, SETTING_FOR_MOUNT, argc, argv);
     if (!err)
