@@ -1,6 +1,8 @@
 """Mounting as administrators and users do it: into the background, by fstab and mount -a, by systemd's units, without root;
 what is refused and how it is said; and the takeover of a mount whose process was killed with files open."""
+import contextlib
 import errno
+import glob
 import os
 import pwd
 import shutil
@@ -23,6 +25,9 @@ class Host:
     def __init__(self, case, store):
         self.case, self.store = case, store
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | store.env
+        # What a sanitizer says of a process in the background.
+        self.reports = case.path("report")
+        self.env["ASAN_OPTIONS"] = self.env["UBSAN_OPTIONS"] = f"log_path={self.reports}:print_stacktrace=1"
         for where in (SBIN, "/var/lib"):
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", where], check=True)
         self.program = os.path.join(SBIN, "pailfs")
@@ -52,6 +57,10 @@ class Host:
         log = self.logs[directory] = self.case.path(os.path.basename(directory) + ".log")
         return self.run(*before, self.program, "mount", "--log-file", log, *self.store.options, *options, url or self.store.url,
                         directory, status=status, says=says)
+
+    def check_reports(self):
+        for path in glob.glob(self.reports + ".*"):
+            raise kit.Failed(f"a sanitizer says:\n{read(path).decode(errors='replace')[:3000]}")
 
     def tails(self):
         return "".join(f"--- {path}\n{''.join(open(path).readlines()[-10:])}" for path in self.logs.values() if os.path.exists(path))
@@ -158,15 +167,18 @@ def check_fstab(case, host):
     lines = [f"{host.store.url} {one.replace(' ', chr(92) + '040')} fuse.pailfs _netdev,nofail,allow_other,uid=1234,gid=4321,"
              f"umask=027,noatime,x-systemd.automount,log_file={case.path('tab.log')},state_dir={case.path('st1')}{more} 0 0",
              f"{host.store.url} {two} fuse.pailfs ro,nosuid,nodev,noexec,log_file={case.path('tab.log')},state_dir={case.path('st2')}{more} 0 0"]
-    if host.store.name == "s3":  # as goofys's users have it
-        lines.append(f"pailfs#{stores.BUCKET} {three} fuse _netdev,allow_other,--file-mode=0666,--dir-mode=0777,"
-                     f"--state-dir={case.path('st3')}{more} 0 0")
     write(table, "\n".join(lines).encode() + b"\n")
+    goofys = case.path("fstab-goofys")  # as goofys's users have it; mount -a does not recognise it when it is mounted
+    write(goofys, f"pailfs#{stores.BUCKET} {three} fuse _netdev,allow_other,--file-mode=0666,--dir-mode=0777,"
+                  f"--state-dir={case.path('st3')}{more} 0 0\n".encode())
     host.store.put("plain", b"by others")
     host.logs["tab"] = case.path("tab.log")
     env = {k: v for k, v in host.env.items() if k.startswith(("AWS_", "ASAN", "UBSAN", "TSAN"))}
     host.run("/usr/bin/mount", "-a", "-T", table, env=env)
     host.run("/usr/bin/mount", "-a", "-T", table, env=env)  # what is mounted is left alone
+    if host.store.name == "s3":
+        host.run("/usr/bin/mount", "-a", "-T", goofys, env=env)
+        host.run("/usr/bin/mount", "-a", "-T", goofys, env=env, status=32, says="mounted there already")
     options = fusemount.mounted(one)[3].split(",")
     for word in ("rw", "noatime", "allow_other", "default_permissions"):
         kit.check(word in options, f"{word} is not in {options}")
@@ -185,7 +197,21 @@ def check_fstab(case, host):
         pids.append(process_at(where))
         host.run("umount", where)
     kit.wait_for(lambda: all(gone(pid) for pid in pids), "the end of the processes")
-    case.step(f"mount -a of {len(lines)} lines")
+    helper = os.path.join(SBIN, "mount.fuse.pailfs")  # as mount(8) runs it where it is linked into /sbin
+    os.symlink(host.program, helper)
+    log = host.logs[one] = case.path("tab.log")
+    host.run(helper, host.store.url, one, "-sn", "-o", f"rw,nodev,log_file={log},state_dir={case.path('st1')}{more}", "-t", "fuse.pailfs")
+    pid = process_at(one)
+    with open(os.path.join(one, "held"), "wb", buffering=0) as held:
+        held.write(b"held")
+        os.kill(pid, signal.SIGTERM)  # busy or not
+        kit.wait_for(lambda: gone(pid), "the end of the process while a file is open")
+        kit.check(not fusemount.is_mounted(one), "still mounted after SIGTERM while a file was open")
+        fails(DEAD, lambda: held.write(b"more"))
+        with contextlib.suppress(OSError):
+            held.close()
+    kit.equal(host.store.get("held"), b"held", "the object of a file that was open")
+    case.step("mount -a, mount.fuse.pailfs, SIGTERM while it is busy")
 
 
 def fstab_words(store):
@@ -311,6 +337,7 @@ def main():
         host = Host(case, store)
         for step in (check_background, check_errors, check_fstab, check_units, check_user, check_takeover):
             step(case, host)
+            host.check_reports()
 
 
 main()
