@@ -114,6 +114,7 @@ void attr_set(struct inode *ino, const struct fs_req *req, const struct fs_sattr
 {
     int64_t now = clock_wall_ns();
 
+    defaults_end(ino);
     if (set->set & FS_SET_UID)
         ino->uid = set->uid;
     if (set->set & FS_SET_GID)

@@ -159,11 +159,22 @@ void mpu_drop_gone(struct fs_volume *vol, struct inode *ino)
 
 /* --- what may go on --- */
 
-/* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
-uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size)
+/* No part but a file's last is smaller. */
+static uint64_t part_least(const struct fs_volume *vol)
 {
-    uint64_t part_size =
-        caps->part_max && caps->part_max < PART_BYTES ? caps->part_max : PART_BYTES;
+    uint64_t least = vol->config.part_size ? vol->config.part_size : PART_BYTES;
+    uint64_t most = vol->fs->part_limit / 2; /* a small file is held in memory whole */
+
+    if (least > most && least > PART_BYTES)
+        least = most > PART_BYTES ? most : PART_BYTES;
+    return vol->caps.part_max && vol->caps.part_max < least ? vol->caps.part_max : least;
+}
+
+/* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
+uint64_t mpu_part_size(const struct fs_volume *vol, uint64_t size)
+{
+    const struct store_caps *caps = &vol->caps;
+    uint64_t part_size = part_least(vol);
 
     while (size / part_size >= PARTS_AIM || size / part_size + 1 > caps->part_count_max ||
            part_size < caps->part_min)
@@ -173,7 +184,7 @@ uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size)
 
 bool mpu_wanted(const struct fs_volume *vol, uint64_t size)
 {
-    uint64_t single = 2 * (uint64_t)PART_BYTES, most = vol->caps.put_max;
+    uint64_t single = 2 * part_least(vol), most = vol->caps.put_max;
 
     return size > (most && most < single ? most : single) && vol->caps.part_count_max > 0;
 }

@@ -56,7 +56,7 @@ void mpu_drop_gone(struct fs_volume *vol, struct inode *ino);
 int mpu_check(struct fs_volume *vol, struct fs_req *req, struct inode *ino);
 bool mpu_wanted(const struct fs_volume *vol, uint64_t size); /* a file of that size goes by parts */
 /* The bytes of the parts that a file of that size is uploaded in; 0: it is too large. */
-uint64_t mpu_part_size(const struct store_caps *caps, uint64_t size);
+uint64_t mpu_part_size(const struct fs_volume *vol, uint64_t size);
 uint64_t mpu_meta_hash(const struct store_meta *meta);
 /* If ino's upload was completed, what came out is the content as it is now; and the metadata too.
  */

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "fs/mime.h"
 
 int place_call(struct place *p, struct store_req *r)
 {
@@ -79,6 +80,16 @@ int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
     return err;
 }
 
+const char *place_content_type(const struct place *p)
+{
+    if (!p->vol->config.use_content_type || p->type != FS_REG)
+        return NULL;
+    /* What somebody gave it stays, unless the name says something else by now. */
+    if (!p->content && !mime_other_extension(p->base_key, p->target))
+        return NULL;
+    return mime_of_name(p->target);
+}
+
 static int place_put(struct place *p, const void *body, size_t len)
 {
     struct store_req r = {.op = STORE_PUT,
@@ -86,6 +97,7 @@ static int place_put(struct place *p, const void *body, size_t len)
                           .buf = (void *)(uintptr_t)body,
                           .buf_len = len,
                           .meta = &p->meta,
+                          .content_type = place_content_type(p),
                           .if_match = p->if_match,
                           .if_none_match = p->if_none_match};
     int err = place_call(p, &r);
@@ -103,7 +115,8 @@ static int place_copy(struct place *p)
                           .src_key = p->base_key,
                           .src_if_match = p->base_etag,
                           .src_size = p->base_size,
-                          .meta = &p->meta};
+                          .meta = &p->meta,
+                          .content_type = place_content_type(p)};
     bool self = strcmp(p->target, p->base_key) == 0;
 
     /* Where the store cannot compare by itself it looks just before, as we did: the later the

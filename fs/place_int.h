@@ -47,6 +47,9 @@ int place_call(struct place *p, struct store_req *r);
 
 /* --- for place_parts.c --- */
 
+/* The Content-Type to make it with; NULL: none, or of a copy: as its source has it. */
+const char *place_content_type(const struct place *p);
+
 /* Bytes [off, off+len) of the frozen file. */
 int place_fill(struct place *p, uint64_t off, size_t len, char *buf);
 /* The index of the first extent of the snapshot that ends after off. */

@@ -1,7 +1,8 @@
 /*
- * One file by parts, PARTS_IN_FLIGHT at once: ranges that the stage does not touch are copied
- * inside the store, others are sent from memory, and what the store has already from an earlier try
- * is left as it is. The records are mpu.c's, and so is the reasoning why this is safe.
+ * One file by parts, PARTS_IN_FLIGHT (or as configured) at once: ranges that the stage does not
+ * touch are copied inside the store, others are sent from memory, and what the store has already
+ * from an earlier try is left as it is. The records are mpu.c's, and so is the reasoning why this
+ * is safe.
  */
 #include "fs/place_int.h"
 
@@ -36,7 +37,8 @@ struct parts {
     int err;
     pthread_mutex_t lock; /* finished of the slots */
     pthread_cond_t cond;
-    struct parts_slot slots[PARTS_IN_FLIGHT];
+    size_t slot_count;
+    struct parts_slot slots[];
 };
 
 /* --- what a part is made from --- */
@@ -149,7 +151,7 @@ static bool parts_progress(struct parts *s, uint64_t len)
 
 static struct parts_slot *parts_slot_free(struct parts *s)
 {
-    for (size_t i = 0; i < PARTS_IN_FLIGHT; i++)
+    for (size_t i = 0; i < s->slot_count; i++)
         if (!s->slots[i].busy)
             return &s->slots[i];
     return NULL;
@@ -293,7 +295,7 @@ static void parts_wait(struct parts *s)
 
     (void)pthread_mutex_lock(&s->lock);
     while (!slot) {
-        for (size_t i = 0; i < PARTS_IN_FLIGHT && !slot; i++)
+        for (size_t i = 0; i < s->slot_count && !slot; i++)
             if (s->slots[i].busy && s->slots[i].finished)
                 slot = &s->slots[i];
         if (!slot)
@@ -305,8 +307,10 @@ static void parts_wait(struct parts *s)
 
 static int parts_run(struct place *p)
 {
-    struct parts *s = mem_zalloc(sizeof(*s));
+    size_t slot_count = p->vol->config.parts ? p->vol->config.parts : PARTS_IN_FLIGHT;
+    struct parts *s = mem_zalloc(sizeof(*s) + slot_count * sizeof(s->slots[0]));
 
+    s->slot_count = slot_count;
     s->p = p;
     s->mpu = p->ino->mpu;
     s->next = 1;
@@ -337,8 +341,12 @@ static int parts_durable(struct place *p, uint64_t seq)
 
 static int parts_begin(struct place *p)
 {
-    struct store_req r = {.op = STORE_MPU_BEGIN, .key = p->target, .meta = &p->meta};
-    uint64_t part_size = mpu_part_size(&p->vol->caps, p->size);
+    struct store_req r = {.op = STORE_MPU_BEGIN,
+                          .key = p->target,
+                          .meta = &p->meta,
+                          .content_type = place_content_type(p),
+                          .object_size = p->size};
+    uint64_t part_size = mpu_part_size(p->vol, p->size);
     int err = part_size ? place_call(p, &r) : -EFBIG;
 
     if (!err) {
@@ -369,6 +377,8 @@ static int parts_complete(struct place *p)
                           .upload_id = m->upload_id,
                           .parts = parts,
                           .part_count = total,
+                          .meta = p->meta_old ? NULL : &p->meta,
+                          .object_size = p->size,
                           .if_match = p->if_match,
                           .if_none_match = p->if_none_match};
 

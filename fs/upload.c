@@ -2,9 +2,10 @@
  * The upload threads: one pool for all volumes. They take what is due from the dirty lists, and
  * uploads that nobody wants any more.
  *
- * There are as many as there is work for, UPLOAD_THREADS_MAX at most: whoever takes something wakes
- * an idle one, or starts one if there is none, to look for more. Those that find nothing for a
- * while end. What they hold in memory is limited apart from that (place_data.c).
+ * There are as many as there is work for, UPLOAD_THREADS_MAX at most unless configured otherwise:
+ * whoever takes something wakes an idle one, or starts one if there is none, to look for more.
+ * Those that find nothing for a while end. What they hold in memory is limited apart from that
+ * (place_data.c).
  */
 #include "fs/fs_int.h"
 
@@ -15,9 +16,20 @@
 enum {
     UPLOAD_POLL_MS = 500,
     UPLOAD_IDLE_S = 10,
-    /* A store that does not answer must not have all of them. */
-    UPLOAD_VOLUME_MAX = UPLOAD_THREADS_MAX / 4 * 3,
 };
+
+static uint32_t upload_threads_max(const struct fs *fs)
+{
+    return fs->config.uploads ? fs->config.uploads : UPLOAD_THREADS_MAX;
+}
+
+/* A store that does not answer must not have all of them. */
+static uint32_t upload_volume_max(const struct fs *fs)
+{
+    uint32_t all = upload_threads_max(fs);
+
+    return all < 4 ? all : all / 4 * 3;
+}
 
 void upload_kick(struct fs *fs)
 {
@@ -59,7 +71,7 @@ static bool upload_take(struct fs *fs, struct upload_work *work, int64_t *ret_ne
         return false;
     for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
         vol_lock(vol);
-        if (!vol->stopping && vol->uploading < UPLOAD_VOLUME_MAX) {
+        if (!vol->stopping && vol->uploading < upload_volume_max(fs)) {
             work->ino = dirty_pick(vol, now, ret_next_ns);
             work->mpu = work->ino ? NULL : mpu_abort_take(vol, now, ret_next_ns);
         }
@@ -98,7 +110,7 @@ static int upload_grow(struct fs *fs)
 {
     pthread_t thread;
 
-    if (fs->stopping || fs->uploader_count == UPLOAD_THREADS_MAX)
+    if (fs->stopping || fs->uploader_count >= upload_threads_max(fs))
         return 0;
     int err = thread_start(&thread, "upload", upload_main, fs);
     if (err)
