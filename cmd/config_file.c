@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,7 +211,8 @@ static char *line_read(char *buf, int size, void *ctx)
 static int refuse_place(struct config_reading *r, const struct config_section *section,
                         const char *name)
 {
-    const struct setting_foreign *foreign = setting_find_foreign(name);
+    const struct setting_foreign *foreign =
+        setting_find(name, UINT_MAX) ? NULL : setting_find_foreign(name);
     const char *own = foreign && foreign->to ? foreign->to : name;
 
     for (size_t i = 0; i < CONFIG_KINDS; i++) {

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,9 @@ int setting_add(struct setting_reader *reader, struct setting_list *list, unsign
     const struct setting *setting = setting_find(name, scope);
     const struct setting_foreign *foreign = setting ? NULL : setting_find_foreign(name);
 
+    /* In a file url is what a section serves, wherever it stands; s3fs's is only for -o. */
+    if (foreign && line && setting_find(name, UINT_MAX))
+        return -ENOENT;
     if (foreign) {
         if (foreign->kind == FOREIGN_REFUSED)
             return refuse(reader, what, line, foreign->note, reterr);
