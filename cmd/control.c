@@ -113,6 +113,32 @@ static struct control_answer answer_flush(struct control *c, struct MHD_Connecti
     return answer_json(status, json);
 }
 
+static struct control_answer answer_path(struct control *c, struct MHD_Connection *connection,
+                                         bool refresh)
+{
+    const char *unknown = NULL;
+    json_t *json = NULL;
+
+    (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, check_argument, &unknown);
+    if (unknown)
+        return answer_json(
+            MHD_HTTP_BAD_REQUEST,
+            control_json_error("argument %.100s: expected path=/EXPORT/PATH", unknown));
+    const char *path = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "path");
+    unsigned status = control_stat(&c->config, path, refresh, &json);
+    return answer_json(status, json);
+}
+
+static struct control_answer answer_stat(struct control *c, struct MHD_Connection *connection)
+{
+    return answer_path(c, connection, false);
+}
+
+static struct control_answer answer_refresh(struct control *c, struct MHD_Connection *connection)
+{
+    return answer_path(c, connection, true);
+}
+
 static const struct control_route {
     const char *path, *method;
     struct control_answer (*answer)(struct control *c, struct MHD_Connection *connection);
@@ -120,6 +146,8 @@ static const struct control_route {
     {"/status", MHD_HTTP_METHOD_GET, answer_status},
     {"/metrics", MHD_HTTP_METHOD_GET, answer_metrics},
     {"/flush", MHD_HTTP_METHOD_POST, answer_flush},
+    {"/stat", MHD_HTTP_METHOD_GET, answer_stat},
+    {"/refresh", MHD_HTTP_METHOD_POST, answer_refresh},
 };
 
 static struct control_answer answer_any(struct control *c, struct MHD_Connection *connection,
@@ -143,7 +171,8 @@ static struct control_answer answer_any(struct control *c, struct MHD_Connection
         return route->answer(c, connection);
     }
     return answer_json(MHD_HTTP_NOT_FOUND,
-                       control_json_error("expected GET /status, GET /metrics or POST /flush"));
+                       control_json_error("expected GET /status, /metrics or /stat, or POST "
+                                          "/flush or /refresh"));
 }
 
 /* --- libmicrohttpd --- */

@@ -6,6 +6,8 @@
  *   GET /metrics   the same as numbers, in the text form of Prometheus
  *   POST /flush    ?path=/EXPORT/PATH (all without it): send what waits now. &mark=MARK, as given
  *                  by an earlier answer: speak of what was changed before that one. JSON
+ *   GET /stat      ?path=/EXPORT/PATH: all that is known of it. JSON
+ *   POST /refresh  the same, after forgetting what is believed of it and of all below it
  *
  * Requests run on threads of their own and are few; the data path does not wait for them.
  */

@@ -38,6 +38,23 @@ static bool flush_in_export(const char *name, const char *path, const char **ret
     return true;
 }
 
+const struct control_export *control_export_find(const struct control_config *config,
+                                                 const char *path, const char **ret_rest)
+{
+    const struct control_export *best = NULL;
+    const char *rest;
+
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct control_export *export = &config->exports[i];
+        if (flush_in_export(export->name, path, &rest) &&
+            (!best || strlen(export->name) > strlen(best->name))) {
+            best = export;
+            *ret_rest = rest;
+        }
+    }
+    return best;
+}
+
 /* The digits at *text, which has to go on with the character end. */
 static bool flush_parse_number(const char **text, char end, uint64_t *ret)
 {
@@ -107,11 +124,10 @@ static unsigned flush_export(struct flush_sum *sum, const struct control_export 
     return 200;
 }
 
-/* The export that path is in, the one with the longest name if there are several; all for "". */
+/* The export that path is in; all for "". */
 static unsigned flush_exports(struct flush_sum *sum, const char *path, json_t **ret_error)
 {
-    const struct control_export *best = NULL;
-    const char *rest = "", *best_rest = "";
+    const char *rest = "";
     unsigned status = 200;
 
     if (strspn(path, "/") == strlen(path)) {
@@ -119,16 +135,9 @@ static unsigned flush_exports(struct flush_sum *sum, const char *path, json_t **
             status = flush_export(sum, &sum->config->exports[i], "", ret_error);
         return status;
     }
-    for (size_t i = 0; i < sum->config->export_count; i++) {
-        const struct control_export *export = &sum->config->exports[i];
-        if (flush_in_export(export->name, path, &rest) &&
-            (!best || strlen(export->name) > strlen(best->name))) {
-            best = export;
-            best_rest = rest;
-        }
-    }
+    const struct control_export *best = control_export_find(sum->config, path, &rest);
     if (best)
-        return flush_export(sum, best, best_rest, ret_error);
+        return flush_export(sum, best, rest, ret_error);
     *ret_error =
         control_json_error("%s is in no export: expected a path such as %s/DIRECTORY", path,
                            sum->config->export_count ? sum->config->exports[0].name : "/EXPORT");

@@ -39,5 +39,15 @@ char *control_metrics_text(const struct control_config *config, const struct con
  * tells this run of the gateway from others. */
 unsigned control_flush(const struct control_config *config, uint64_t start, const char *path,
                        const char *mark, json_t **ret);
+/* The export that path is in, the one with the longest name if there are several; *ret_rest is what
+ * follows in path. NULL: in none. */
+const struct control_export *control_export_find(const struct control_config *config,
+                                                 const char *path, const char **ret_rest);
 /* {"error": ...} */
 json_t *control_json_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- control_stat.c --- */
+
+/* Answers GET /stat, and POST /refresh: the HTTP status, and the body in *ret. path may be NULL. */
+unsigned control_stat(const struct control_config *config, const char *path, bool refresh,
+                      json_t **ret);

@@ -20,6 +20,7 @@ static const struct command {
     {"mount", "mount a bucket on this host by FUSE", command_mount, command_mount_help},
     {"status", "tell what is not in the buckets yet, and what went wrong", command_status,
      command_status_help},
+    {"stat", "tell what is known of one file", command_stat, command_stat_help},
     {"flush", "send what waits to the bucket now, and wait for it", command_flush,
      command_flush_help},
     {"check", "inspect the state directory of a pailfs that does not run", command_check,

@@ -120,9 +120,10 @@ static int facts_try(struct fs_volume *vol, struct fs_req *req, void *p)
         facts_add(f, "pailfs", "key", mem_strdup(key));
     bool stored = ino->type == FS_DIR ? ino->flags & INODE_MARKER : ino->base_etag != NULL;
     if (stored && path_base_key(vol, ino, a->key) == 0) {
-        size_t len = strlen(vol->url);
+        /* A bucket's URL may go on with where it is. */
+        int len = (int)(strcmp(space, "file") == 0 ? strlen(vol->url) : strcspn(vol->url, "? "));
         const char *slash = len > 0 && vol->url[len - 1] == '/' ? "" : "/";
-        facts_add(f, "pailfs", "source", mem_printf("%s%s%s", vol->url, slash, a->key));
+        facts_add(f, "pailfs", "source", mem_printf("%.*s%s%s", len, vol->url, slash, a->key));
     }
     facts_add(f, "pailfs", "version", fact_u64(ino->change));
     facts_of_upload(f, ino);
