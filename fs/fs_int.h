@@ -517,18 +517,6 @@ bool key_leaving(struct fs_volume *vol, const char *prefix, const char *key);
 /* True if an answer of that stamp about key must not be believed. */
 bool key_unsettled(struct fs_volume *vol, const char *key, uint64_t stamp);
 
-/* --- meta.c: attributes in object metadata --- */
-
-/* Applies what is there in any dialect; sets INODE_META_KNOWN. mtime_ns: Last-Modified. */
-void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct store_object *obj);
-/* Of the file that the object is. */
-int64_t meta_object_mtime(const struct store_object *obj);
-/* The type that metadata gives: symlinks; FS_REG otherwise. */
-enum fs_type meta_type(const struct store_meta *meta);
-void meta_encode(const struct inode *ino,
-                 struct store_meta *ret); /* DataSync's, and what was there */
-void meta_defaults(const struct fs_volume *vol, struct inode *ino, int64_t mtime_ns);
-
 /* --- ask.c: what the store says of one name --- */
 
 /* Submits all and waits for all. */
@@ -699,6 +687,7 @@ void *drain_main(void *vol);
 /* The prefix of a drain below key, or NULL. */
 const char *drain_below(struct fs_volume *vol, const char *key);
 
+#include "fs/meta.h"
 #include "fs/open.h"       /* open files and listeners: open.c, invalid.c, orphan.c */
 #include "fs/status_int.h" /* what is remembered and counted for "pailfs status" */
 #include "fs/upload.h"     /* uploads: flight.c, detach.c, place.c, upload.c */

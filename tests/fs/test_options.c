@@ -126,7 +126,7 @@ static int setup(void **state)
     (void)setenv("AWS_CONFIG_FILE", "/dev/null", 1);
     (void)setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
     /* NOLINTEND(concurrency-mt-unsafe) */
-    (void)strcpy(top + strlen(top) - 6, "XXXXXX");
+    memcpy(top + strlen(top) - 6, "XXXXXX", 6);
     server = fault_server_start(bucket);
     return mkdtemp(top) ? 0 : -1;
 }

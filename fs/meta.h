@@ -1,0 +1,17 @@
+/* Attributes in object metadata. */
+#pragma once
+
+#include "cloud/store.h"
+#include "fs/fs.h"
+
+struct inode;
+
+/* Applies what is there in any dialect; sets INODE_META_KNOWN. mtime_ns: Last-Modified. */
+void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct store_object *obj);
+/* Of the file that the object is. */
+int64_t meta_object_mtime(const struct store_object *obj);
+/* The type that metadata gives: symlinks; FS_REG otherwise. */
+enum fs_type meta_type(const struct store_meta *meta);
+void meta_encode(const struct inode *ino,
+                 struct store_meta *ret); /* DataSync's, and what was there */
+void meta_defaults(const struct fs_volume *vol, struct inode *ino, int64_t mtime_ns);
