@@ -17,21 +17,37 @@
 #include "base/mem.h"
 #include "fuse/front_int.h"
 
-struct handle *handle_new(struct fs_volume *vol, uint64_t ino, pid_t opener)
+struct handle *handle_new(struct front *front, struct fs_volume *vol, uint64_t ino, pid_t opener)
 {
     struct handle *h = mem_zalloc(sizeof(*h));
 
+    h->front = front;
     h->vol = vol;
     h->ino = ino;
     h->opener = opener;
     (void)pthread_mutex_init(&h->lock, NULL);
+    LOCK_SCOPE(&front->handle_lock);
+    LIST_INSERT_HEAD(&front->handles, h, link);
     return h;
 }
 
 void handle_free(struct handle *h)
 {
+    (void)pthread_mutex_lock(&h->front->handle_lock);
+    LIST_REMOVE(h, link);
+    (void)pthread_mutex_unlock(&h->front->handle_lock);
     (void)pthread_mutex_destroy(&h->lock);
     free(h);
+}
+
+void handle_free_all(struct front *front)
+{
+    struct handle *h;
+
+    while ((h = LIST_FIRST(&front->handles))) {
+        fs_release(h->vol, h->ino);
+        handle_free(h);
+    }
 }
 
 void handle_wrote(struct handle *h)

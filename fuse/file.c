@@ -60,7 +60,7 @@ void front_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         reply_err(&c, err);
         return;
     }
-    struct handle *h = handle_new(c.vol, c.ino, fuse_req_ctx(req)->pid);
+    struct handle *h = handle_new(c.front, c.vol, c.ino, fuse_req_ctx(req)->pid);
     file_info(fi, h);
     fi->keep_cache = pages_keep(c.front, node, got.version);
     if (fi->flags & O_TRUNC) {
@@ -112,7 +112,7 @@ void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
         reply_err(&c, err);
         return;
     }
-    struct handle *h = handle_new(node.vol, node.ino, fuse_req_ctx(req)->pid);
+    struct handle *h = handle_new(c.front, node.vol, node.ino, fuse_req_ctx(req)->pid);
     handle_wrote(h); /* an empty file is something, too */
     file_info(fi, h);
     reply_create(&c, &node, fi);

@@ -83,6 +83,7 @@ static struct front *front_new(const struct front_config *config)
     (void)pthread_mutex_init(&front->hold_lock, NULL);
     (void)pthread_mutex_init(&front->volume_lock, NULL);
     (void)pthread_mutex_init(&front->invalid_lock, NULL);
+    (void)pthread_mutex_init(&front->handle_lock, NULL);
     (void)pthread_mutex_init(&front->page_lock, NULL);
     thread_cond_init(&front->loop_cond);
     thread_cond_init(&front->hold_cond);
@@ -106,6 +107,7 @@ void front_free(struct front *front)
     (void)pthread_mutex_destroy(&front->hold_lock);
     (void)pthread_mutex_destroy(&front->volume_lock);
     (void)pthread_mutex_destroy(&front->invalid_lock);
+    (void)pthread_mutex_destroy(&front->handle_lock);
     (void)pthread_mutex_destroy(&front->page_lock);
     free(front->mountpoint);
     free(front->fsname);
@@ -167,5 +169,6 @@ void front_stop(struct front *front)
     invalid_stop(front);
     loop_stop(front);
     hold_stop(front);
+    handle_free_all(front);
     mount_close(front);
 }

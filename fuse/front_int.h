@@ -40,7 +40,9 @@ enum {
 
 enum held_kind { HELD_ERR, HELD_ENTRY, HELD_CREATE, HELD_ATTR, HELD_WRITE };
 
-struct handle { /* an open file: fuse_file_info.fh */
+struct handle {              /* an open file: fuse_file_info.fh */
+    LIST_ENTRY(handle) link; /* of front->handles */
+    struct front *front;
     struct fs_volume *vol;
     uint64_t ino;
     pthread_mutex_t lock; /* a leaf: what follows */
@@ -104,6 +106,9 @@ struct front {
     uint32_t invalid_count;
     bool invalid_stop, invalid_running;
     pthread_t invalid_thread;
+
+    pthread_mutex_t handle_lock; /* a leaf */
+    LIST_HEAD(, handle) handles; /* that no release has come for */
 
     pthread_mutex_t page_lock;
     struct page_version pages[PAGES_SETS][PAGES_WAYS];
@@ -182,8 +187,10 @@ bool pages_keep(struct front *front, fuse_ino_t node, uint64_t version);
 
 /* --- closer.c --- */
 
-struct handle *handle_new(struct fs_volume *vol, uint64_t ino, pid_t opener);
+struct handle *handle_new(struct front *front, struct fs_volume *vol, uint64_t ino, pid_t opener);
 void handle_free(struct handle *h);
+/* When no request comes any more: releases what programs had open when it was unmounted. */
+void handle_free_all(struct front *front);
 void handle_wrote(struct handle *h);
 /* Somebody closes a descriptor of h: does it have to wait until what was written is safe? */
 bool handle_closes(struct handle *h, pid_t closer, uint64_t files);
