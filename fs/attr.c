@@ -178,6 +178,10 @@ static int setattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
     dirty_update(vol, ino, vol->fs->config.quiet_ns);
     inode_attr(ino, vol, &a->wcc->after);
     change_end(&c, req);
+    if (resize)
+        invalid_content(vol, req, ino);
+    else
+        invalid_inode(vol, req, ino);
     return 0;
 }
 
@@ -214,6 +218,8 @@ static int lookup_try(struct fs_volume *vol, struct fs_req *req, void *p)
         err = name_check(a->name);
         if (!err)
             err = need_name(vol, req, dir, a->name, &ino);
+        if (err == -ENOENT)
+            a->node->valid_ns = negative_valid_ns(vol, dir, a->name);
     }
     if (err)
         return err;
@@ -228,6 +234,7 @@ int fs_lookup(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const cha
     struct attr_args a = {.ino = dir, .name = name, .node = ret, .dir_node = dir_node};
 
     ret->attr_valid = dir_node->attr_valid = false;
+    ret->valid_ns = 0;
     return op_run(vol, req, lookup_try, &a);
 }
 

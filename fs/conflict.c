@@ -196,6 +196,7 @@ static void conflict_ask_again(struct fs_volume *vol, uint64_t dir_id, const cha
     struct inode *dir = inode_find(vol, dir_id);
     struct negative *neg = negative_find(vol, dir_id, name);
 
+    invalid_name(vol, NULL, dir_id, name);
     if (neg)
         neg->checked_ns = 0;
     if (dir) {
@@ -225,6 +226,7 @@ static void conflict_rename_row(struct fs_volume *vol, struct change *c, struct 
     change_gone(c, dir_id, old);
     inode_stamp(ino, false);
     inode_stamp(dir, true);
+    invalid_name(vol, NULL, dir_id, name);
     conflict_ask_again(vol, dir_id, old); /* the winner is there */
     vol->path_gen++;
     change_row(c, ino);
@@ -246,6 +248,7 @@ static void conflict_drop_base(struct fs_volume *vol, struct change *c, struct i
     ino->flags &= ~(uint32_t)INODE_PLACE;
     ino->flags |= INODE_DIRTY;
     vol->path_gen++;
+    invalid_content(vol, NULL, ino);
     change_row(c, ino);
 }
 
@@ -305,6 +308,8 @@ static void conflict_unname(struct fs_volume *vol, struct inode *ino, const stru
         if (!intent->in_flight)
             intent_drop(vol, c, intent);
     }
+    invalid_content(vol, NULL, ino);
+    invalid_name(vol, NULL, ino->key->parent, ino->key->name);
     inode_set_gone(vol, c, ino);
     if (dir) {
         inode_stamp(dir, true);
@@ -369,6 +374,7 @@ void conflict_settle(struct fs_volume *vol, struct inode *ino, const struct plac
         /* Only attributes were changed, of an object that is not there any more. */
         ino->flags &= ~(uint32_t)INODE_META_DIRTY;
         ino->checked_ns = 0;
+        invalid_inode(vol, NULL, ino);
         flight_forget(vol, ino);
         change_row(c, ino);
         return;

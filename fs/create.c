@@ -56,6 +56,7 @@ static int create_existing(struct fs_volume *vol, struct fs_req *req, struct cre
         dirty_update(vol, ino, vol->fs->config.quiet_ns);
         inode_node(ino, vol, a->ret);
         change_end(&c, req);
+        invalid_content(vol, req, ino);
         return 0;
     }
     inode_node(ino, vol, a->ret);
@@ -148,6 +149,7 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
     dir_wcc_after(vol, dir, a->dir_wcc);
     change_end(&c, req);
     dir->child_seq = c.seq;
+    invalid_name(vol, req, dir->id, a->name);
     inode_evict(vol);
     return 0;
 }

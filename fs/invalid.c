@@ -38,4 +38,5 @@ void invalid_content(struct fs_volume *vol, const struct fs_req *req, struct ino
 void invalid_name(struct fs_volume *vol, const struct fs_req *req, uint64_t dir, const char *name)
 {
     invalid_tell(vol, req, dir, name);
+    invalid_tell(vol, req, dir, NULL);
 }

@@ -22,6 +22,8 @@ bool inode_owned(const struct fs_volume *vol, const struct inode *ino)
 static void observe_changed(struct inode *dir, struct change *c)
 {
     dir->gen++;
+    if (!(dir->flags & INODE_IN_CHANGE)) /* once for all the names of a page */
+        invalid_inode(c->vol, NULL, dir);
     if (dir->complete_ns == 0 && !(dir->flags & INODE_LISTED))
         return; /* nobody has seen a whole listing yet */
     inode_stamp(dir, true);
@@ -36,6 +38,8 @@ static uint64_t observe_displace(struct fs_volume *vol, struct inode *known, str
 
     log_event(LOG_DEBUG, "replaced_by_others", "ino=%lu name=%s", (unsigned long)known->id,
               LOG_Q(known->key->name));
+    invalid_content(vol, NULL, known);
+    invalid_name(vol, NULL, known->key->parent, known->key->name);
     inode_set_gone(vol, c, known);
     return dirent_id;
 }
@@ -43,6 +47,8 @@ static uint64_t observe_displace(struct fs_volume *vol, struct inode *known, str
 static void observe_name(struct fs_volume *vol, struct inode *dir, const char *name,
                          struct inode *ino, uint64_t dirent_id, struct change *c)
 {
+    if (negative_find(vol, dir->id, name)) /* else nobody was told that it is not there */
+        invalid_name(vol, NULL, dir->id, name);
     inode_set_name(vol, ino, dir->id, name, dirent_id);
     db_put_dirent(c->txn, dirent_id, dir->id, name, ino->id);
     change_row(c, ino);
@@ -78,6 +84,7 @@ static bool observe_same(const struct fs_volume *vol, struct inode *ino,
         if (ino->ctime_ns <= ctime)
             ino->ctime_ns = ctime;
         inode_stamp(ino, false);
+        invalid_inode(c->vol, NULL, ino);
     }
     change_row(c, ino);
     return true;
@@ -166,6 +173,8 @@ bool observe_gone(struct fs_volume *vol, struct inode *dir, struct inode *known,
         return false;
     log_event(LOG_DEBUG, "removed_by_others", "dir=%lu name=%s", (unsigned long)dir->id,
               LOG_Q(known->key->name));
+    invalid_content(vol, NULL, known);
+    invalid_name(vol, NULL, dir->id, known->key->name);
     inode_set_gone(vol, c, known);
     observe_changed(dir, c);
     return true;

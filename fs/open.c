@@ -17,6 +17,19 @@ int64_t inode_valid_ns(const struct inode *ino, const struct fs_volume *vol)
     return age < ttl ? ttl - age : 0;
 }
 
+int64_t negative_valid_ns(struct fs_volume *vol, const struct inode *dir, const char *name)
+{
+    const struct negative *neg = negative_find(vol, dir->id, name);
+    int64_t at = neg ? neg->checked_ns : 0, age;
+
+    if (dir->complete_ns > at)
+        at = dir->complete_ns;
+    if (!neg || at == 0)
+        return 0;
+    age = clock_mono_ns() - at;
+    return age < vol->config.list_ttl_ns ? vol->config.list_ttl_ns - age : 0;
+}
+
 static void open_take(struct fs_volume *vol, struct inode *ino)
 {
     ino->opens++;

@@ -10,6 +10,8 @@
 
 /* For how long from now ino's attributes, and its name, need not be asked for again. */
 int64_t inode_valid_ns(const struct inode *ino, const struct fs_volume *vol);
+/* The same of a name that is not there, in dir; 0: nobody was asked. */
+int64_t negative_valid_ns(struct fs_volume *vol, const struct inode *dir, const char *name);
 
 /* --- orphan.c: files that are open and have no name any more --- */
 
@@ -38,5 +40,5 @@ void invalid_inode(struct fs_volume *vol, const struct fs_req *req, const struct
 /* As invalid_inode, and it is the content: fs_open.version changes too, unless req comes from a
  * kernel here, whose cache has the change already. */
 void invalid_content(struct fs_volume *vol, const struct fs_req *req, struct inode *ino);
-/* The entry of that name is another one, or gone, or new. */
+/* The entry of that name is another one, or gone, or new; and with it the directory. */
 void invalid_name(struct fs_volume *vol, const struct fs_req *req, uint64_t dir, const char *name);

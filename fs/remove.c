@@ -101,6 +101,8 @@ static int remove_try(struct fs_volume *vol, struct fs_req *req, void *p)
     inode_attr(dir, vol, &a->dir_wcc->after);
     change_end(&c, req);
     dir->child_seq = c.seq;
+    invalid_name(vol, req, dir->id, a->name);
+    invalid_inode(vol, req, ino);
     return 0;
 }
 

@@ -1,6 +1,8 @@
 /*
  * RENAME. A file keeps its base under the old key and is placed under the new one by its next
- * upload; a directory gets redirects and is drained. Both are one transaction, whatever the size.
+ * upload; a directory gets redirects and is drained. Both are one transaction, whatever the size,
+ * and so are two that change places, of which each is to go where the other still lies: the first
+ * who finds that it waits for itself cuts the circle (wait.h).
  */
 #include "fs/fs_int.h"
 
@@ -43,6 +45,20 @@ static int rename_names(struct fs_volume *vol, struct fs_req *req, const struct 
     return err;
 }
 
+/* A directory that already lies in as many places as can be followed has to wait for its drains. */
+static int rename_room(struct fs_volume *vol, const struct inode *ino)
+{
+    struct sources sources;
+    int err = ino && ino->type == FS_DIR ? path_sources(vol, ino, &sources) : -ENOTDIR;
+
+    if (err)
+        return err == -ENOTDIR ? 0 : err;
+    if (sources.count > SOURCES_RENAME_MAX)
+        err = -EAGAIN;
+    sources_clear(&sources);
+    return err;
+}
+
 static int rename_check(struct fs_volume *vol, struct fs_req *req, const struct rename_args *a,
                         const struct rename_nodes *n)
 {
@@ -70,21 +86,21 @@ static int rename_check(struct fs_volume *vol, struct fs_req *req, const struct 
 
 /* Before the name changes: the base gets its present key in so many words, and that key is to go.
  */
-static int rename_file_base(struct fs_volume *vol, struct change *c, const struct rename_nodes *n)
+static int rename_file_base(struct fs_volume *vol, struct change *c, const struct inode *dir,
+                            struct inode *src)
 {
     char key[STORE_KEY_MAX + 1];
-    struct inode *src = n->src;
 
     if (src->base_etag && !src->base_key) {
         int err = path_base_key(vol, src, key);
         if (err)
             return err;
         bool rewritten = flight_running(vol, src) && strcmp(key, src->flight_key) == 0;
-        intent_delete(vol, c, n->from_dir->id, key, rewritten ? NULL : src->base_etag);
+        intent_delete(vol, c, dir->id, key, rewritten ? NULL : src->base_etag);
         inode_move_base(vol, src, key);
     }
     if (flight_running(vol, src) && !intent_find(vol, src->flight_key))
-        intent_delete(vol, c, n->from_dir->id, src->flight_key, NULL);
+        intent_delete(vol, c, dir->id, src->flight_key, NULL);
     return 0;
 }
 
@@ -115,10 +131,6 @@ static int rename_dir_redirect(struct fs_volume *vol, struct change *c, struct i
     uint64_t epoch = db_next_id(vol->fs->db);
     int err = path_sources(vol, src, &sources);
 
-    if (!err && sources.count > SOURCES_RENAME_MAX) {
-        sources_clear(&sources);
-        err = -EAGAIN;
-    }
     if (err)
         return err;
     for (size_t i = 0; i < sources.count; i++) {
@@ -154,7 +166,8 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
     int err = n->tgt ? remove_objects(vol, c, n->to_dir, n->tgt) : 0;
 
     if (!err)
-        err = is_dir ? rename_dir_redirect(vol, c, src) : rename_file_base(vol, c, n);
+        err =
+            is_dir ? rename_dir_redirect(vol, c, src) : rename_file_base(vol, c, n->from_dir, src);
     if (err)
         return err;
     if (n->tgt)
@@ -177,6 +190,90 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
     change_row(c, src);
     dirty_update(vol, src, vol->fs->config.quiet_ns);
     return 0;
+}
+
+/* --- two names that change places --- */
+
+static int exchange_check(struct fs_volume *vol, struct fs_req *req, const struct rename_args *a,
+                          const struct rename_nodes *n)
+{
+    char key[STORE_KEY_MAX + 1];
+    int err = n->tgt ? access_remove(n->from_dir, n->src, req) : -ENOENT;
+
+    if (!err)
+        err = access_remove(n->to_dir, n->tgt, req);
+    if (!err)
+        err = path_child_key(vol, n->to_dir, a->to, n->src->type == FS_DIR, key);
+    if (!err)
+        err = path_child_key(vol, n->from_dir, a->from, n->tgt->type == FS_DIR, key);
+    if (err)
+        return err;
+    if (path_below(vol, n->to_dir, n->src) || path_below(vol, n->from_dir, n->tgt))
+        return -EINVAL;
+    return 0;
+}
+
+/* Before the names change. */
+static int exchange_leave(struct fs_volume *vol, struct change *c, const struct inode *dir,
+                          struct inode *ino)
+{
+    return ino->type == FS_DIR ? rename_dir_redirect(vol, c, ino)
+                               : rename_file_base(vol, c, dir, ino);
+}
+
+/* After. */
+static void exchange_arrive(struct fs_volume *vol, struct change *c, struct inode *left,
+                            struct inode *ino)
+{
+    if (ino->type == FS_DIR)
+        dirty_retarget_below(vol, ino);
+    else
+        rename_file_placed(vol, c, ino);
+    dirty_marker(vol, c, left);
+    inode_stamp(ino, false);
+    change_row(c, ino);
+    dirty_update(vol, ino, vol->fs->config.quiet_ns);
+}
+
+static int exchange_apply(struct fs_volume *vol, struct change *c, const struct rename_args *a,
+                          const struct rename_nodes *n)
+{
+    uint64_t src_id = db_next_id(vol->fs->db), tgt_id = db_next_id(vol->fs->db);
+    int err = exchange_leave(vol, c, n->from_dir, n->src);
+
+    if (err)
+        return err;
+    err = exchange_leave(vol, c, n->to_dir, n->tgt);
+    if (err) { /* a redirect to where it lies does no harm; a deletion would */
+        if (n->src->type != FS_DIR)
+            rename_file_placed(vol, c, n->src);
+        return err;
+    }
+    db_del_dirent(c->txn, a->from_dir, a->from);
+    db_del_dirent(c->txn, a->to_dir, a->to);
+    db_put_dirent(c->txn, src_id, a->to_dir, a->to, n->src->id);
+    db_put_dirent(c->txn, tgt_id, a->from_dir, a->from, n->tgt->id);
+    inode_set_name(vol, n->src, 0, NULL, 0);
+    inode_set_name(vol, n->tgt, a->from_dir, a->from, tgt_id);
+    inode_set_name(vol, n->src, a->to_dir, a->to, src_id);
+    log_event(LOG_DEBUG, "exchange", "ino=%lu from=%s to=%s ino2=%lu", (unsigned long)n->src->id,
+              LOG_Q(a->from), LOG_Q(a->to), (unsigned long)n->tgt->id);
+    vol->path_gen++;
+    if (n->src->type == FS_DIR || n->tgt->type == FS_DIR)
+        vol->dir_gen++;
+    exchange_arrive(vol, c, n->from_dir, n->src);
+    exchange_arrive(vol, c, n->to_dir, n->tgt);
+    return 0;
+}
+
+static void rename_tell(struct fs_volume *vol, const struct fs_req *req,
+                        const struct rename_args *a, const struct rename_nodes *n)
+{
+    invalid_name(vol, req, a->from_dir, a->from);
+    invalid_name(vol, req, a->to_dir, a->to);
+    invalid_inode(vol, req, n->src);
+    if (n->tgt)
+        invalid_inode(vol, req, n->tgt);
 }
 
 static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
@@ -207,9 +304,14 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
         change_none(vol, req);
         return 0;
     }
-    err = rename_check(vol, req, a, &n);
+    bool exchange = a->flags & FS_RENAME_EXCHANGE;
+    err = exchange ? exchange_check(vol, req, a, &n) : rename_check(vol, req, a, &n);
     /* An upload that a crash cut off may have replaced the base: know it before it gets a key of
      * its own. */
+    if (!err)
+        err = rename_room(vol, n.src);
+    if (!err && exchange)
+        err = rename_room(vol, n.tgt);
     if (!err)
         err = flight_known(vol, req, n.src);
     if (!err && n.tgt)
@@ -219,7 +321,7 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     write_wcc_before(n.from_dir, vol, a->from_wcc);
     write_wcc_before(n.to_dir, vol, a->to_wcc);
     change_begin(&c, vol);
-    err = rename_apply(vol, &c, a, &n);
+    err = exchange ? exchange_apply(vol, &c, a, &n) : rename_apply(vol, &c, a, &n);
     if (err) {
         change_end(&c, NULL);
         return err;
@@ -236,6 +338,7 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     inode_attr(n.to_dir, vol, &a->to_wcc->after);
     change_end(&c, req);
     n.from_dir->child_seq = n.to_dir->child_seq = c.seq;
+    rename_tell(vol, req, a, &n);
     return 0;
 }
 
@@ -252,7 +355,8 @@ int fs_rename_with(struct fs_volume *vol, struct fs_req *req, uint64_t from_dir,
                             .to_wcc = to_wcc};
 
     *from_wcc = *to_wcc = (struct fs_wcc){0};
-    if (flags & ~(uint32_t)FS_RENAME_NOREPLACE)
+    if (flags & ~(uint32_t)(FS_RENAME_NOREPLACE | FS_RENAME_EXCHANGE) ||
+        flags == (FS_RENAME_NOREPLACE | FS_RENAME_EXCHANGE))
         return -EINVAL;
     return op_run(vol, req, rename_try, &a);
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -374,6 +375,182 @@ static void test_replaced_by_others(void **state)
     rig_check_body(root, "x", "theirs again");
 }
 
+/* --- who is told what --- */
+
+enum { HEARD_MAX = 256 };
+static struct heard {
+    void *ctx;
+    uint64_t ino;
+    char name[32];
+} heard[HEARD_MAX];
+static size_t heard_count;
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void listen_to(void *ctx, void *req_ctx, struct fs_volume *vol, uint64_t ino,
+                      const char *name)
+{
+    assert_ptr_equal(ctx, heard);
+    assert_ptr_equal(vol, rig_vol);
+    (void)pthread_mutex_lock(&heard_lock);
+    assert_true(heard_count < HEARD_MAX);
+    heard[heard_count] = (struct heard){.ctx = req_ctx, .ino = ino};
+    (void)snprintf(heard[heard_count++].name, sizeof(heard[0].name), "%s", name ? name : "");
+    (void)pthread_mutex_unlock(&heard_lock);
+}
+
+/* True if that was said since the last call that found something; then all of it is forgotten. */
+static bool was_told(void *ctx, uint64_t ino, const char *name)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&heard_lock);
+    for (size_t i = 0; i < heard_count; i++)
+        found = found ||
+                (heard[i].ctx == ctx && heard[i].ino == ino && strcmp(heard[i].name, name) == 0);
+    if (found)
+        heard_count = 0;
+    (void)pthread_mutex_unlock(&heard_lock);
+    return found;
+}
+
+static uint64_t version(uint64_t ino)
+{
+    struct fs_req req = rig_request();
+    struct fs_open got;
+
+    assert_int_equal(fs_open(rig_vol, &req, ino, FS_ACCESS_READ, &got), 0);
+    fs_release(rig_vol, ino);
+    return got.version;
+}
+
+static void change_as(void *ctx, uint32_t flags, uint64_t ino)
+{
+    char text[] = "changed";
+    struct iovec iov = {.iov_base = text, .iov_len = 7};
+    struct fs_req req = rig_request();
+    struct fs_wcc wcc;
+
+    req.ctx = ctx;
+    req.flags = flags;
+    assert_int_equal(fs_write(rig_vol, &req, ino, 0, &iov, 1, FS_FILE_SYNC, &wcc), 0);
+    rig_durable(&req);
+}
+
+static void test_told_of_our_own(void **state)
+{
+    uint64_t root = fs_root(rig_vol), ino = rig_put(root, "i", "body"), before;
+    struct fs_sattr set = {.set = FS_SET_MODE, .mode = 0600};
+    struct fs_req req = rig_request();
+    struct fs_wcc wcc, wcc2;
+    struct fs_node node;
+
+    (void)state;
+    fs_on_invalid(rig_fs, listen_to, heard);
+    before = version(ino);
+    assert_int_equal(version(ino), before);
+    change_as(&req, FS_CHECKED, ino); /* through a kernel here: its pages are right */
+    assert_true(was_told(&req, ino, ""));
+    assert_int_equal(version(ino), before);
+    change_as(&wcc, 0, ino);
+    assert_true(was_told(&wcc, ino, ""));
+    assert_int_not_equal(version(ino), before);
+    before = version(ino);
+    req.ctx = &set;
+    assert_int_equal(fs_setattr(rig_vol, &req, ino, &set, NULL, &wcc), 0);
+    assert_true(was_told(&set, ino, ""));
+    assert_int_equal(version(ino), before); /* its content is as it was */
+    truncate_to(ino, 2);
+    assert_true(was_told(NULL, ino, ""));
+    assert_int_not_equal(version(ino), before);
+    before = version(ino);
+    rig_settled(); /* its upload is no change */
+    assert_int_equal(version(ino), before);
+    req = rig_request();
+    req.ctx = &set;
+    assert_int_equal(
+        fs_create(rig_vol, &req, root, "i2", FS_CREATE_GUARDED, NULL, NULL, &node, &wcc), 0);
+    assert_true(was_told(&set, root, "i2"));
+    assert_int_equal(fs_rename(rig_vol, &req, root, "i2", root, "i3", &wcc, &wcc2), 0);
+    assert_true(was_told(&set, root, "i2"));
+    assert_int_equal(fs_rename(rig_vol, &req, root, "i3", root, "i2", &wcc, &wcc2), 0);
+    assert_true(was_told(&set, root, "i2"));
+    assert_int_equal(fs_remove(rig_vol, &req, root, "i2", &wcc), 0);
+    assert_true(was_told(&set, root, "i2"));
+    assert_int_equal(fs_mkdir(rig_vol, &req, root, "i4", &set, &node, &wcc), 0);
+    assert_true(was_told(&set, root, "")); /* the directory has other times */
+    rig_settled();
+}
+
+static void test_told_of_others(void **state)
+{
+    CLEANUP_FREE char *from = mem_printf("%s/.part", rig_bucket);
+    CLEANUP_FREE char *to = mem_printf("%s/j", rig_bucket);
+    uint64_t root = fs_root(rig_vol), ino = rig_put(root, "j", "ours"), now;
+
+    (void)state;
+    again();
+    fs_on_invalid(rig_fs, listen_to, heard);
+    assert_int_equal(rig_look(root, "j", &ino), 0);
+    heard_count = 0;
+    rig_bucket_put(".part", "of others");
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(rig_look(root, "j", &now), 0);
+    assert_int_not_equal(now, ino);
+    assert_true(heard_count > 0 && heard[0].ino == ino && heard[0].ctx == NULL);
+    assert_true(was_told(NULL, root, "j"));
+    assert_int_equal(unlink(to), 0);
+    assert_int_equal(rig_look(root, "j", NULL), -ENOENT);
+    assert_true(was_told(NULL, root, "j"));
+    /* What nobody asked for is not told; what somebody was told is not there is. */
+    rig_bucket_put("j", "back");
+    rig_bucket_put("j2", "new");
+    (void)rig_list(root);
+    assert_true(was_told(NULL, root, "j"));
+    rig_bucket_put("j3", "new");
+    (void)rig_list(root);
+    assert_true(was_told(NULL, root, ""));
+    assert_false(was_told(NULL, root, "j3"));
+}
+
+/* For how long answers may be believed. */
+static void test_validity(void **state)
+{
+    uint64_t root, dir;
+    struct fs_node node, dir_node;
+    struct fs_req req;
+
+    (void)state;
+    rig_settled();
+    rig_stop(RIG_WAIT_S * CLOCK_S);
+    rig_attr_ttl_ns = 1000 * CLOCK_S;
+    rig_start();
+    root = fs_root(rig_vol);
+    dir = rig_make_dir(root, "v");
+    (void)rig_put(dir, "f", "body");
+    req = rig_request();
+    assert_int_equal(fs_lookup(rig_vol, &req, dir, "f", &node, &dir_node), 0);
+    assert_int_equal(node.valid_ns, rig_attr_ttl_ns); /* ahead of the store */
+    rig_settled();
+    (void)usleep(10 * 1000);
+    req = rig_request();
+    assert_int_equal(fs_lookup(rig_vol, &req, dir, "f", &node, &dir_node), 0);
+    assert_in_range(node.valid_ns, 1, rig_attr_ttl_ns - 5 * CLOCK_MS);
+    assert_in_range(dir_node.valid_ns, 1, rig_attr_ttl_ns);
+    req = rig_request();
+    assert_int_equal(fs_lookup(rig_vol, &req, dir, "none", &node, &dir_node), -ENOENT);
+    assert_in_range(node.valid_ns, 1, rig_attr_ttl_ns);
+    assert_false(node.attr_valid);
+    rig_stop(RIG_WAIT_S * CLOCK_S);
+    rig_attr_ttl_ns = 0;
+    rig_start();
+    req = rig_request();
+    assert_int_equal(fs_lookup(rig_vol, &req, dir, "f", &node, &dir_node), 0);
+    assert_int_equal(node.valid_ns, 0);
+    req = rig_request();
+    assert_int_equal(fs_lookup(rig_vol, &req, dir, "none", &node, &dir_node), -ENOENT);
+    assert_int_equal(node.valid_ns, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +563,9 @@ int main(void)
         cmocka_unit_test(test_left_at_a_crash),
         cmocka_unit_test(test_removed_in_flight),
         cmocka_unit_test(test_replaced_by_others),
+        cmocka_unit_test(test_told_of_our_own),
+        cmocka_unit_test(test_told_of_others),
+        cmocka_unit_test(test_validity),
     };
 
     return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
