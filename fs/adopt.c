@@ -65,6 +65,22 @@ static void adopt_damaged(struct adopt *a, struct fs_volume *vol, const struct i
               (unsigned long)row->pos, LOG_Q(adopt_why(err)));
 }
 
+/* The row, in ino's extent map. */
+static void adopt_load(struct fs *fs, struct inode *ino, const struct db_extent *row)
+{
+    struct extent e = {.off = row->off,
+                       .len = row->len,
+                       .segment = row->segment,
+                       .pos = row->pos,
+                       .version = row->version};
+
+    if (!ino->extents)
+        ino->extents = extent_map_new(fs->stage);
+    extent_map_load(ino->extents, &e);
+    if (e.version > ino->write_version)
+        ino->write_version = e.version;
+}
+
 /* A reference on the bytes, whatever their state is; that is returned. */
 static int adopt_bytes(struct adopt *a, struct db_extent *row)
 {
@@ -109,13 +125,7 @@ static bool adopt_extent(void *ctx, const struct db_extent *row)
         adopt_damaged(a, vol, ino, row, err);
     if (!ino)
         return true;
-    struct extent e = {
-        .off = at.off, .len = at.len, .segment = at.segment, .pos = at.pos, .version = at.version};
-    if (!ino->extents)
-        ino->extents = extent_map_new(a->fs->stage);
-    extent_map_load(ino->extents, &e);
-    if (e.version > ino->write_version)
-        ino->write_version = e.version;
+    adopt_load(a->fs, ino, &at);
     return true;
 }
 
@@ -167,5 +177,52 @@ int adopt_run(struct fs *fs, struct fs_error *reterr)
         (void)snprintf(reterr->text, sizeof(reterr->text),
                        "%s/stage: files that nobody needs cannot be %s: %s", fs->state_dir,
                        a.ranges > 0 ? "moved aside" : "removed", strerrordesc_np(-err));
+    return err;
+}
+
+/* --- a volume that comes later: adopt_run has taken the references on its bytes --- */
+
+struct adopt_late {
+    struct adopt a;
+    struct fs_volume *vol;
+};
+
+static bool adopt_late_extent(void *ctx, const struct db_extent *row)
+{
+    struct adopt_late *late = ctx;
+    struct db_extent at = *row;
+    struct inode *ino = inode_find(late->vol, row->inode);
+    int err = 0;
+
+    if (!ino)
+        return true;
+    if (row->segment > STAGE_NOWHERE || row->len == 0) {
+        at.segment = STAGE_NOWHERE;
+        at.pos = 0;
+        err = -EINVAL;
+    } else if (clock_mono_ns() < late->a.verify_until_ns) {
+        err = stage_verify(late->a.fs->stage, row->segment, row->pos, row->len);
+    }
+    if (err)
+        adopt_damaged(&late->a, late->vol, ino, row, err == -EIO ? -ECANCELED : err);
+    adopt_load(late->a.fs, ino, &at);
+    return true;
+}
+
+int adopt_late(struct fs_volume *vol)
+{
+    struct adopt_late late = {
+        .a = {.fs = vol->fs, .verify_until_ns = clock_mono_ns() + ADOPT_VERIFY_S * CLOCK_S},
+        .vol = vol};
+    struct inode *ino, *next;
+    int err = 0;
+
+    /* Nobody else uses it yet. */
+    HASH_ITER (hh_id, vol->by_id, ino, next) {
+        if (!err && ino->type == FS_REG && (ino->flags & INODE_TO_STORE))
+            err = db_each_extent(vol->fs->db, ino->id, adopt_late_extent, &late);
+    }
+    if (late.a.ranges > 0)
+        adopt_protect(&late.a);
     return err;
 }

@@ -18,6 +18,8 @@ struct attr_args {
     uint32_t mask, *ret_mask;
     char *buf;
     bool need_target;
+    struct fs_volume *cross; /* LOOKUP goes on there, at cross_ino */
+    uint64_t cross_ino;
 };
 
 static int getattr_try(struct fs_volume *vol, struct fs_req *req, void *p)
@@ -202,12 +204,18 @@ static int lookup_try(struct fs_volume *vol, struct fs_req *req, void *p)
     struct inode *dir, *ino;
     int err = need_dir(vol, req, a->ino, &dir);
 
+    a->cross = NULL;
     if (err)
         return err;
     inode_node(dir, vol, a->dir_node);
     err = access_check(dir, req, 1);
     if (err)
         return err;
+    if (strcmp(a->name, "..") == 0 && dir->id == vol->root && vol->mounts->up) {
+        a->cross = vol->mounts->up;
+        a->cross_ino = vol->mounts->up_dir;
+        return 0;
+    }
     if (strcmp(a->name, ".") == 0 || (strcmp(a->name, "..") == 0 && dir->id == vol->root)) {
         inode_node(dir, vol, a->node);
         return 0;
@@ -223,6 +231,8 @@ static int lookup_try(struct fs_volume *vol, struct fs_req *req, void *p)
     }
     if (err)
         return err;
+    a->cross = mount_child(vol, ino);
+    a->cross_ino = a->cross ? a->cross->root : 0;
     inode_node(ino, vol, a->node);
     req->seq = ino->seq; /* the handle is for life once it is given out */
     return 0;
@@ -235,7 +245,8 @@ int fs_lookup(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const cha
 
     ret->attr_valid = dir_node->attr_valid = false;
     ret->valid_ns = 0;
-    return op_run(vol, req, lookup_try, &a);
+    int err = op_run(vol, req, lookup_try, &a);
+    return err || !a.cross ? err : mount_cross(a.cross, req, a.cross_ino, ret);
 }
 
 /* --- ACCESS --- */

@@ -143,6 +143,7 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
     change_row(&c, ino);
     inode_stamp(dir, true);
     dir->gen++;
+    local_used(vol, &c, dir);
     change_row(&c, dir);
     dirty_update(vol, ino, CREATE_DELAY_MS * CLOCK_MS);
     inode_node(ino, vol, a->ret);

@@ -25,7 +25,7 @@ enum {
 
 bool dirty_silly(const struct inode *ino)
 {
-    if (ino->flags & INODE_ORPHAN)
+    if (ino->flags & (INODE_ORPHAN | INODE_LOCAL))
         return true;
     return ino->type != FS_DIR && ino->key && strncmp(ino->key->name, ".nfs", 4) == 0;
 }
@@ -221,7 +221,8 @@ void dirty_update(struct fs_volume *vol, struct inode *ino, int64_t delay_ns)
 
 void dirty_marker(struct fs_volume *vol, struct change *c, struct inode *dir)
 {
-    if (dir->id == vol->root || (dir->flags & (INODE_MARKER | INODE_DIRTY)) || vol->caps.real_dirs)
+    if (dir->id == vol->root || (dir->flags & (INODE_MARKER | INODE_DIRTY | INODE_LOCAL)) ||
+        vol->caps.real_dirs)
         return;
     dir->flags |= INODE_DIRTY;
     change_row(c, dir);

@@ -130,6 +130,7 @@ int fs_start(const struct fs_config *config, struct fs **ret, struct fs_error *r
     stage_ids_from(fs->stage, db_next_id(fs->db) << FS_SEGMENT_BITS);
     fs->reader = reader_new(config->memory_limit / 2);
     fs->redo = redo_new(fs);
+    fs->mounts = mounts_new(fs);
     db_on_durable(fs->db, fs_durable_grew, fs);
     *ret = fs;
     return 0;
@@ -155,7 +156,7 @@ static bool fs_knows(const char *known, const char *url)
     return false;
 }
 
-static int fs_check_known(struct fs *fs, struct fs_error *reterr)
+int fs_check_known(struct fs *fs, struct fs_error *reterr)
 {
     CLEANUP_FREE char *known = mem_zalloc(FS_KNOWN_MAX + 1);
     CLEANUP_FREE char *first = NULL;
@@ -166,7 +167,7 @@ static int fs_check_known(struct fs *fs, struct fs_error *reterr)
         return n;
     for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
         any = any || fs_knows(known, vol->url);
-        all = all && fs_knows(known, vol->url);
+        all = all && (vol->mounts->failed || fs_knows(known, vol->url));
     }
     if (n > 0 && !any) {
         first = mem_strndup(known, strcspn(known, "\n"));
@@ -180,7 +181,7 @@ static int fs_check_known(struct fs *fs, struct fs_error *reterr)
         return 0;
     for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
         size_t used = strlen(known), len = strlen(vol->url);
-        if (!fs_knows(known, vol->url) && used + len + 1 < FS_KNOWN_MAX)
+        if (!vol->mounts->failed && !fs_knows(known, vol->url) && used + len + 1 < FS_KNOWN_MAX)
             (void)stpcpy(stpcpy(known + used, vol->url), "\n");
     }
     struct db_txn *txn = db_txn_new(fs->db);
@@ -214,7 +215,7 @@ int fs_run(struct fs *fs, struct fs_error *reterr)
         (void)snprintf(reterr->text, sizeof(reterr->text), "threads cannot be started: %s",
                        strerrordesc_np(-err));
     fs->running = !err;
-    return err;
+    return err ? err : mounts_run(fs, reterr);
 }
 
 void fs_get_left(struct fs *fs, struct fs_left *ret)
@@ -234,7 +235,7 @@ static void fs_upload_all(struct fs *fs, int64_t deadline_ns)
             vol_lock(vol);
             vol->draining_all = vol->flush_all = true;
             vol_unlock(vol);
-            idle = volume_idle(vol, &left) && idle;
+            idle = (volume_detached(vol) || volume_idle(vol, &left)) && idle;
         }
         if (idle || clock_mono_ns() >= deadline_ns)
             return;
@@ -261,12 +262,17 @@ static int fs_commit_try(struct fs_volume *vol, struct fs_req *req, void *args)
     return 0;
 }
 
+void fs_commit_all(struct fs_volume *vol)
+{
+    struct fs_req req = op_internal(CLOCK_NEVER);
+
+    (void)op_run(vol, &req, fs_commit_try, NULL);
+}
+
 void fs_drain(struct fs *fs, int64_t deadline_ns)
 {
-    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
-        struct fs_req req = op_internal(CLOCK_NEVER);
-        (void)op_run(vol, &req, fs_commit_try, NULL);
-    }
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next)
+        fs_commit_all(vol);
     fs_upload_all(fs, deadline_ns);
 }
 
@@ -274,11 +280,13 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
 {
     struct fs_volume *vol, *next;
 
+    mounts_stop(fs);
     if (fs->running) {
         fs_drain(fs, deadline_ns);
         upload_stop(fs);
         for (vol = fs->volumes; vol; vol = vol->next)
-            volume_stop(vol);
+            if (!vol->mounts->stopped)
+                volume_stop(vol);
     }
     if (ret_left)
         fs_get_left(fs, ret_left);
@@ -289,6 +297,7 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
         vol->fs->db = NULL;
         volume_free(vol, durable);
     }
+    mounts_free(fs->mounts);
     stage_close(fs->stage);
     reader_free(fs->reader);
     redo_free(fs->redo);

@@ -198,6 +198,9 @@ void fs_write_verifier(struct fs *fs, uint8_t ret[FS_VERF_SIZE]);
 
 uint64_t fs_root(struct fs_volume *vol);
 uint32_t fs_volume_id(struct fs_volume *vol);
+/* The volume below which vol is mounted now (mounts.h), itself if it is a top volume; NULL while it
+ * is not mounted. */
+struct fs_volume *fs_volume_top(struct fs_volume *vol);
 /* The opaque handle of RFC 1813 nfs_fh3, with its MAC. */
 void fs_handle_encode(struct fs_volume *vol, uint64_t ino, uint8_t ret[FS_HANDLE_SIZE]);
 /* 0; -EBADF: not a handle of this gateway; -ESTALE: of a volume that is not served now. Whether the
@@ -292,8 +295,8 @@ int fs_commit(struct fs_volume *vol, struct fs_req *req, uint64_t ino, uint64_t 
               struct fs_wcc *wcc);
 
 /* A number that changes when bytes reach the store, or room in the stage is made: whoever waits for
- * ino to be uploaded, or for room, waits for nothing while it stays. *ret_uploading: ino's upload is
- * on its way and has not failed yet; the store ends it if no byte moves. */
+ * ino to be uploaded, or for room, waits for nothing while it stays. *ret_uploading: ino's upload
+ * is on its way and has not failed yet; the store ends it if no byte moves. */
 uint64_t fs_progress(struct fs_volume *vol, uint64_t ino, bool *ret_uploading);
 
 /* --- for front ends whose clients open files (FUSE) ---

@@ -65,20 +65,22 @@ enum inode_flag {
     INODE_LISTED = 32,    /* directory: was listed to the end once, or made here: what lies in
                              older places of it is known by name */
     INODE_EXCLUSIVE = 64, /* verf is that of the CREATE that made it */
+    INODE_LOCAL = 128,    /* directory on the way to a sub-mount: only here; see mounts_int.h */
     INODE_TO_STORE = INODE_DIRTY | INODE_META_DIRTY | INODE_PLACE,
-    INODE_KEPT = 127 | INODE_DEFAULTS,
+    INODE_KEPT = 255 | INODE_DEFAULTS,
     /* Only in memory. */
     INODE_GONE = 1 << 16,      /* removed; stays until that is durable */
     INODE_UPLOADING = 1 << 17, /* an upload thread works on it */
     INODE_ON_DIRTY = 1 << 18,  /* on volume->dirty */
     INODE_MODIFIED = 1 << 19,  /* its row was written since it was loaded */
     INODE_OBSERVED = 1 << 20,  /* directory: a client may have cached its names */
-    INODE_IN_CHANGE = 1 << 22,
-    /* on change->rows */ INODE_DETACH = 1 << 23, /* its base has to be let go: see detach.c */
-    INODE_RESCUING = 1 << 25,                     /* its unsynced bytes are being staged again */
-    INODE_RESCUED = 1 << 26,                      /* they were, and not synced since */
-    INODE_LINKED = 1 << 21, /* counted in its parent's kids: the way up is in memory */
-    INODE_MOVING = 1 << 24, /* counted in volume->moving */
+    INODE_LINKED = 1 << 21,    /* counted in its parent's kids: the way up is in memory */
+    INODE_IN_CHANGE = 1 << 22, /* on change->rows */
+    INODE_DETACH = 1 << 23,    /* its base has to be let go: see detach.c */
+    INODE_MOVING = 1 << 24,    /* counted in volume->moving */
+    INODE_RESCUING = 1 << 25,  /* its unsynced bytes are being staged again */
+    INODE_RESCUED = 1 << 26,   /* they were, and not synced since */
+    INODE_MOUNTED = 1 << 27,   /* directory: another volume's root shows in its place */
 };
 
 /* (parent, name), contiguous for the hash. */
@@ -262,7 +264,8 @@ struct status_log { /* what "pailfs status" tells of the past */
 
 struct fs_volume {
     struct fs *fs;
-    struct fs_volume *next;
+    struct fs_volume *_Atomic next; /* on fs->volumes, until the end */
+    struct volume_mounts *mounts;   /* mounts_int.h */
     uint32_t id;
     uint64_t root;
     struct store *store;
@@ -330,7 +333,8 @@ struct fs {
     struct stage *stage;
     struct redo *redo; /* redo.h */
     struct reader *reader;
-    struct fs_volume *volumes;
+    struct fs_volume *_Atomic volumes;
+    struct mounts *mounts; /* mounts_int.h */
     uint8_t handle_key[16];
     _Atomic uint64_t verifier;
     _Atomic uint64_t content_id;
@@ -607,18 +611,6 @@ int remove_objects(struct fs_volume *vol, struct change *c, struct inode *dir, s
 /* A deletion met another version: it is left alone, and is to be seen again. Lock held. */
 void conflict_delete(struct fs_volume *vol, const struct intent *intent);
 
-/* --- volume.c --- */
-
-int volume_start(struct fs_volume *vol);
-void volume_stop(struct fs_volume *vol);
-void volume_free(struct fs_volume *vol, bool durable); /* durable: all that was submitted is */
-bool volume_idle(struct fs_volume *vol, struct fs_left *left); /* adds to left */
-
-/* --- adopt.c --- */
-
-/* Takes up what the stage has, and protects volumes of which something is damaged. */
-int adopt_run(struct fs *fs, struct fs_error *reterr);
-
 /* --- write.c --- */
 
 void write_wcc_before(const struct inode *ino, const struct fs_volume *vol, struct fs_wcc *wcc);
@@ -687,6 +679,7 @@ void *drain_main(void *vol);
 /* The prefix of a drain below key, or NULL. */
 const char *drain_below(struct fs_volume *vol, const char *key);
 
+#include "fs/mounts_int.h" /* volumes, and those below others */
 #include "fs/meta.h"
 #include "fs/open.h"       /* open files and listeners: open.c, invalid.c, orphan.c */
 #include "fs/status_int.h" /* what is remembered and counted for "pailfs status" */

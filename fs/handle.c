@@ -54,5 +54,6 @@ int fs_handle_decode(struct fs *fs, const void *data, size_t len, struct fs_volu
             return 0;
         }
     }
-    return -ESTALE;
+    /* Perhaps of a sub-mount whose store has not answered yet. */
+    return mounts_wanting(fs) ? -EAGAIN : -ESTALE;
 }

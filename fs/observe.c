@@ -96,6 +96,11 @@ void observe_file(struct fs_volume *vol, struct inode *dir, const char *name, st
 {
     uint64_t dirent_id;
 
+    if (known && mount_keeps(vol, known)) { /* a sub-mount has this name */
+        known->checked_ns = now;
+        *ret = known;
+        return;
+    }
     if (known && known->type != FS_DIR && known->base_etag && known->base_size == obj->size &&
         strcmp(known->base_etag, obj->etag) == 0 && observe_same(vol, known, obj, c)) {
         known->checked_ns = now;
@@ -169,7 +174,7 @@ bool observe_gone(struct fs_volume *vol, struct inode *dir, struct inode *known,
 {
     if (inode_owned(vol, known) || known->pins > 0)
         return false;
-    if (known->type == FS_DIR && observe_work_below(vol, known))
+    if (known->type == FS_DIR && (observe_work_below(vol, known) || mount_keeps(vol, known)))
         return false;
     log_event(LOG_DEBUG, "removed_by_others", "dir=%lu name=%s", (unsigned long)dir->id,
               LOG_Q(known->key->name));

@@ -13,7 +13,7 @@ enum { OP_RETRY_MAX_S = 60 };
 
 struct fs_req op_internal(int64_t deadline_ns)
 {
-    return (struct fs_req){.deadline_ns = deadline_ns};
+    return (struct fs_req){.deadline_ns = deadline_ns, .flags = REQ_INTERNAL};
 }
 
 int64_t op_retry_ns(const struct fs *fs, uint32_t tries)
@@ -33,7 +33,8 @@ int op_run(struct fs_volume *vol, struct fs_req *req, op_fn *fn, void *args)
     req->seq = 0;
     vol_lock(vol);
     do {
-        err = fn(vol, req, args);
+        bool gone = vol->mounts->detached && !(req->flags & REQ_INTERNAL);
+        err = gone ? -ESTALE : fn(vol, req, args);
     } while (err == -ERESTART);
     vol_unlock(vol);
     return err;

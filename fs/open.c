@@ -33,6 +33,7 @@ int64_t negative_valid_ns(struct fs_volume *vol, const struct inode *dir, const 
 static void open_take(struct fs_volume *vol, struct inode *ino)
 {
     ino->opens++;
+    vol->mounts->opens++;
     inode_used(vol, ino);
 }
 
@@ -100,6 +101,7 @@ void fs_release(struct fs_volume *vol, uint64_t ino)
     struct inode *open = inode_find(vol, ino);
     assert(open && open->opens > 0); /* it stays in memory for as long as that */
     open->opens--;
+    vol->mounts->opens--;
     if (open->opens == 0 && (open->flags & INODE_ORPHAN))
         orphan_end(vol, open);
     else

@@ -83,7 +83,14 @@ static bool readdir_entry(struct fs_volume *vol, const struct readdir *rd,
         return false; /* it comes again under its new cookie */
     }
     *ret = (struct fs_dir_entry){.cookie = row->dirent.id, .name = row->dirent.name};
+    ret->node.vol = vol;
     ret->node.ino = ino ? ino->id : row->dirent.inode;
+    struct fs_volume *child = ino ? mount_child(vol, ino) : NULL;
+    if (child) { /* its attributes are behind another lock: whoever wants them looks it up */
+        ret->node.vol = child;
+        ret->node.ino = child->root;
+        return true;
+    }
     if (!rd->want_attr)
         return true;
     if (ino) {
@@ -109,10 +116,13 @@ static bool readdir_dots(struct fs_volume *vol, struct readdir *rd, const struct
         rd->cookie = READDIR_DOT;
     }
     if (rd->cookie < READDIR_DOTDOT) {
-        const struct inode *up = dir->id == vol->root ? dir : inode_find(vol, dir->key->parent);
-        entry.cookie = READDIR_DOTDOT;
-        entry.name = "..";
-        inode_node(up, vol, &entry.node);
+        const struct volume_mounts *m = vol->mounts;
+        bool root = dir->id == vol->root;
+        entry = (struct fs_dir_entry){.cookie = READDIR_DOTDOT, .name = ".."};
+        if (root && m->up)
+            entry.node = (struct fs_node){.vol = m->up, .ino = m->up_dir};
+        else
+            inode_node(root ? dir : inode_find(vol, dir->key->parent), vol, &entry.node);
         if (!rd->emit(rd->ctx, &entry))
             return false;
         rd->cookie = READDIR_DOTDOT;

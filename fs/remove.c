@@ -66,6 +66,8 @@ static int remove_check(struct fs_volume *vol, struct fs_req *req, const struct 
         return err;
     if (a->is_dir != ((*ret)->type == FS_DIR))
         return a->is_dir ? -ENOTDIR : -EISDIR;
+    if (mount_keeps(vol, *ret))
+        return -EBUSY;
     return a->is_dir ? scan_empty(vol, req, *ret) : flight_known(vol, req, *ret);
 }
 

@@ -75,6 +75,8 @@ static int rename_check(struct fs_volume *vol, struct fs_req *req, const struct 
         return err;
     if (n->src->type == FS_DIR && path_below(vol, n->to_dir, n->src))
         return -EINVAL;
+    if (mount_keeps(vol, n->src) || (n->tgt && mount_keeps(vol, n->tgt)))
+        return -EBUSY;
     if (!n->tgt)
         return 0;
     if (n->src->type == FS_DIR && n->tgt->type != FS_DIR)
@@ -186,6 +188,7 @@ static int rename_apply(struct fs_volume *vol, struct change *c, const struct re
         rename_file_placed(vol, c, src);
     }
     dirty_marker(vol, c, n->from_dir);
+    local_used(vol, c, n->to_dir);
     inode_stamp(src, false);
     change_row(c, src);
     dirty_update(vol, src, vol->fs->config.quiet_ns);

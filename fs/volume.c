@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,16 +13,13 @@
 
 enum { VOLUME_KEEP_MS = 100 };
 
-static struct fs_volume *volume_new(struct fs *fs, const char *url,
-                                    const struct fs_volume_config *config)
+static struct fs_volume *volume_new(struct fs *fs, const char *url)
 {
     struct fs_volume *vol = mem_zalloc(sizeof(*vol));
 
     vol->fs = fs;
     vol->url = mem_strdup(url);
-    vol->config = config ? *config : FS_VOLUME_CONFIG_DEFAULT;
-    defaults_resolve(fs, &vol->config);
-    vol->read_only = vol->config.read_only;
+    vol->mounts = mem_zalloc(sizeof(*vol->mounts));
     (void)pthread_mutex_init(&vol->lock, NULL);
     (void)pthread_mutex_init(&vol->walk_lock, NULL);
     thread_cond_init(&vol->cond);
@@ -169,50 +167,87 @@ static int volume_load_root(struct fs_volume *vol)
     return 0;
 }
 
-int fs_add_volume(struct fs *fs, const char *url, const struct store_config *store_config,
-                  const struct fs_volume_config *config, struct fs_volume **ret,
-                  struct fs_error *reterr)
+void volume_store_config(struct fs *fs, struct store_config *config)
 {
-    struct store_error store_err = {{0}};
-    struct store *store;
-    CLEANUP_FREE char *identity = NULL;
-    struct store_config own = store_config ? *store_config : (struct store_config){0};
-
     /* The state directory's own: no two gateways that run at the same time have the same. */
-    (void)crypto_shorthash((uint8_t *)&own.probe_id, (const uint8_t *)"probe", 5, fs->handle_key);
-    int err = store_open(url, &own, &store, &store_err);
+    (void)crypto_shorthash((uint8_t *)&config->probe_id, (const uint8_t *)"probe", 5,
+                           fs->handle_key);
+}
 
-    if (err) {
-        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", store_err.text);
-        return err;
-    }
-    struct fs_volume *vol = volume_new(fs, store->url, config);
+char *volume_identity(const struct store *store, const struct store_config *config)
+{
+    return config && config->endpoint ? mem_printf("%s at %s", store->url, config->endpoint)
+                                      : mem_strdup(store->url);
+}
+
+void volume_configure(struct fs_volume *vol, const struct fs_volume_config *config)
+{
+    vol->config = config ? *config : FS_VOLUME_CONFIG_DEFAULT;
+    defaults_resolve(vol->fs, &vol->config);
+    defaults_resolve(vol->fs, &vol->config);
+    vol->read_only = vol->config.read_only || !vol->caps.writable;
+}
+
+int volume_open(struct fs *fs, struct store *store, const char *identity,
+                const struct fs_volume_config *config, struct fs_volume **ret,
+                struct fs_error *reterr)
+{
+    struct fs_volume *vol = volume_new(fs, identity);
+
     vol->store = store;
     store_get_caps(store, &vol->caps);
-    vol->read_only = vol->read_only || !vol->caps.writable;
-    identity = store_config && store_config->endpoint
-                   ? mem_printf("%s at %s", store->url, store_config->endpoint)
-                   : mem_strdup(store->url);
-    err = db_volume(fs->db, identity, &vol->id, &vol->root);
+    volume_configure(vol, config);
+    int err = db_volume(fs->db, identity, &vol->id, &vol->root);
     if (!err)
         err = volume_load_root(vol);
     if (!err)
         err = volume_load_state(vol);
     if (err) {
         (void)snprintf(reterr->text, sizeof(reterr->text),
-                       "%s: the state of this bucket in %s cannot be read: %s", url, fs->state_dir,
-                       strerrordesc_np(-err));
+                       "%s: the state of this bucket in %s cannot be read: %s", identity,
+                       fs->state_dir, strerrordesc_np(-err));
         volume_free(vol, true);
         return err;
     }
-    free(vol->url);
-    vol->url = mem_strdup(identity);
-    struct fs_volume **at = &fs->volumes;
-    while (*at)
-        at = &(*at)->next;
-    *at = vol;
+    local_load(vol);
+    struct fs_volume *last = fs->volumes;
+    while (last && last->next)
+        last = last->next;
+    if (last)
+        last->next = vol;
+    else
+        fs->volumes = vol;
     *ret = vol;
     return 0;
+}
+
+int fs_add_volume(struct fs *fs, const char *url, const struct store_config *store_config,
+                  const struct fs_volume_config *config, struct fs_volume **ret,
+                  struct fs_error *reterr)
+{
+    struct store_error store_err = {{0}};
+    struct store *store;
+    struct store_config own = store_config ? *store_config : (struct store_config){0};
+
+    volume_store_config(fs, &own);
+    int err = store_open(url, &own, &store, &store_err);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s", store_err.text);
+        return err;
+    }
+    CLEANUP_FREE char *identity = volume_identity(store, store_config);
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
+        if (strcmp(vol->url, identity) != 0)
+            continue;
+        store_close(store);
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s is the same as another URL given",
+                       url);
+        return -EEXIST;
+    }
+    err = volume_open(fs, store, identity, config, ret, reterr);
+    if (!err)
+        atomic_store(&(*ret)->mounts->top, *ret);
+    return err;
 }
 
 /* Housekeeping: frees what is durably gone, keeps the tables within their limits. */
@@ -317,6 +352,17 @@ void volume_free(struct fs_volume *vol, bool durable)
     (void)pthread_mutex_destroy(&vol->walk_lock);
     (void)pthread_mutex_destroy(&vol->lock);
     (void)pthread_cond_destroy(&vol->cond);
+    free(vol->mounts->options);
+    free(vol->mounts->points);
+    free(vol->mounts->local);
+    free(vol->mounts);
     free(vol->url);
     free(vol);
+}
+
+bool volume_detached(struct fs_volume *vol)
+{
+    LOCK_SCOPE(&vol->lock);
+
+    return vol->mounts->detached;
 }

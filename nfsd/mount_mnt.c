@@ -68,8 +68,14 @@ static int find_export(struct mnt_frame *f, const char *path, const char **ret_r
     return -EACCES;
 }
 
+/* Where the walk is. */
+struct mnt_place {
+    struct fs_volume *vol;
+    uint64_t ino;
+};
+
 /* One step down. The final node must be a directory, which the next lookup or the caller sees. */
-static int step(struct mnt_frame *f, uint64_t *ino, const char *name, size_t len,
+static int step(struct mnt_frame *f, struct mnt_place *at, const char *name, size_t len,
                 struct fs_node *node)
 {
     char text[XDR_DIRPATH_MAX + 1];
@@ -79,22 +85,22 @@ static int step(struct mnt_frame *f, uint64_t *ino, const char *name, size_t len
     memcpy(text, name, len);
     text[len] = '\0';
     *node = (struct fs_node){.attr_valid = false};
-    int err = fs_lookup(f->entry->vol, &f->req, *ino, text, node, &dir);
+    int err = fs_lookup(at->vol, &f->req, at->ino, text, node, &dir);
     if (err == 0)
-        *ino = node->ino;
+        *at = (struct mnt_place){.vol = node->vol, .ino = node->ino};
     return err;
 }
 
 /* Walks from the export's root to the directory named by rest, as the caller. */
-static int walk(struct mnt_frame *f, const char *rest, uint64_t *ret_ino)
+static int walk(struct mnt_frame *f, const char *rest, struct mnt_place *ret)
 {
-    uint64_t ino = fs_root(f->entry->vol);
+    struct mnt_place at = {.vol = f->entry->vol, .ino = fs_root(f->entry->vol)};
     struct fs_node node = {.attr_valid = false};
     bool moved = false;
 
     while (*rest) {
         size_t len = strcspn(rest, "/");
-        int err = step(f, &ino, rest, len, &node);
+        int err = step(f, &at, rest, len, &node);
         if (err)
             return err;
         rest += len;
@@ -102,17 +108,17 @@ static int walk(struct mnt_frame *f, const char *rest, uint64_t *ret_ino)
         moved = true;
     }
     if (moved && !node.attr_valid) {
-        int err = fs_getattr(f->entry->vol, &f->req, ino, &node.attr);
+        int err = fs_getattr(at.vol, &f->req, at.ino, &node.attr);
         if (err)
             return err;
     }
     if (moved && node.attr.type != FS_DIR)
         return -ENOTDIR;
-    *ret_ino = ino;
+    *ret = at;
     return 0;
 }
 
-static int mount_path(struct mnt_frame *f, const char *path, uint64_t *ret_ino)
+static int mount_path(struct mnt_frame *f, const char *path, struct mnt_place *ret)
 {
     const char *rest;
 
@@ -124,7 +130,7 @@ static int mount_path(struct mnt_frame *f, const char *path, uint64_t *ret_ino)
     export_squash_cred(f->entry, f->call->has_cred ? &f->call->cred : NULL, &f->req.cred);
     f->req.flags = f->call->nowait ? FS_NOWAIT : 0u;
     f->req.deadline_ns = f->call->deadline_ns;
-    return walk(f, rest, ret_ino);
+    return walk(f, rest, ret);
 }
 
 /* A refused mount is what people ask the log about; at most one line a second, for anybody can
@@ -143,9 +149,9 @@ static void log_refusal(const struct mnt_frame *f, const char *path)
               LOG_Q(f->why));
 }
 
-static void fill_ok(struct mnt_frame *f, uint64_t ino, mountres3_ok *ret)
+static void fill_ok(struct mnt_frame *f, const struct mnt_place *at, mountres3_ok *ret)
 {
-    nfs3_conv_handle(f->entry->vol, ino, &ret->fhandle);
+    nfs3_conv_handle(at->vol, at->ino, &ret->fhandle);
     int *flavors = rpc_alloc(f->call, sizeof(*flavors));
     assert(flavors); /* four bytes are far below RPC_ALLOC_MAX */
     flavors[0] = AUTH_SYS;
@@ -157,10 +163,10 @@ bool_t mountproc3_mnt_3_svc(dirpath *args, mountres3 *res, struct svc_req *req)
 {
     struct rpc_call *call = rpc_call_of(req);
     struct mnt_frame f = {.call = call, .service = call->ctx};
-    uint64_t ino = 0;
+    struct mnt_place at = {.ino = 0};
 
     memset(res, 0, sizeof(*res));
-    int err = mount_path(&f, *args, &ino);
+    int err = mount_path(&f, *args, &at);
     if (err == -EAGAIN && call->nowait)
         return rpc_would_block(call);
     res->fhs_status = mnt_status(err);
@@ -171,7 +177,7 @@ bool_t mountproc3_mnt_3_svc(dirpath *args, mountres3 *res, struct svc_req *req)
     char host[EXPORT_NET_TEXT];
     export_addr_format(&f.peer, host);
     mount_list_add(f.service->list, host, *args);
-    fill_ok(&f, ino, &res->mountres3_u.mountinfo);
+    fill_ok(&f, &at, &res->mountres3_u.mountinfo);
     rpc_hold(call, f.req.seq);
     return TRUE;
 }

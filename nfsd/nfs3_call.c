@@ -16,7 +16,10 @@ int nfs3_call_begin(struct nfs3_call *c, struct svc_req *req, const nfs_fh3 *han
     int err = fs_handle_decode(c->service->fs, handle->data, handle->len, &c->vol, &c->ino);
     if (err)
         return err;
-    c->entry = export_find_volume(c->service->exports, c->vol);
+    /* A sub-mount is its export's, whose rules are asked for each request anew: a handle is no way
+     * around them. */
+    const struct fs_volume *top = fs_volume_top(c->vol);
+    c->entry = top ? export_find_volume(c->service->exports, top) : NULL;
     if (!c->entry)
         return -ESTALE;
     if (!export_addr_from(&rpc->peer.sa, &peer) ||

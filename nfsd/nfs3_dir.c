@@ -34,7 +34,7 @@ static bool emit_plus(void *ctx, const struct fs_dir_entry *entry)
     if (!entry->node.attr_valid)
         return dirbuf_add_plus(&f->buf, entry->node.ino, entry->name, entry->cookie, NULL, NULL);
     nfs3_conv_attr(&entry->node.attr, &attr);
-    nfs3_conv_handle(f->c.vol, entry->node.ino, &handle);
+    nfs3_conv_handle(entry->node.vol, entry->node.ino, &handle);
     return dirbuf_add_plus(&f->buf, entry->node.ino, entry->name, entry->cookie, &attr, &handle);
 }
 

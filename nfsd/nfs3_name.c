@@ -21,7 +21,7 @@ bool_t nfsproc3_lookup_3_svc(LOOKUP3args *args, LOOKUP3res *res, struct svc_req 
         return TRUE;
     }
     LOOKUP3resok *ok = &res->LOOKUP3res_u.resok;
-    nfs3_conv_handle(c.vol, node.ino, &ok->object);
+    nfs3_conv_handle(node.vol, node.ino, &ok->object); /* perhaps of a sub-mount */
     nfs3_conv_post(&node, &ok->obj_attributes);
     nfs3_conv_post(&dir, &ok->dir_attributes);
     return TRUE;

@@ -24,6 +24,7 @@ static const struct status_general status_general[] = {
     {EACCES, NFS3ERR_ACCES},
     {EEXIST, NFS3ERR_EXIST},
     {EXDEV, NFS3ERR_XDEV},
+    {EBUSY, NFS3ERR_ACCES}, /* a mount point; knfsd says the same */
     {ENODEV, NFS3ERR_NODEV},
     {ENOTDIR, NFS3ERR_NOTDIR},
     {EISDIR, NFS3ERR_ISDIR},

@@ -25,6 +25,7 @@ static char state_dir[128], url[160];
 struct fs *rig_fs;
 struct fs_volume *rig_vol;
 int64_t rig_quiet_ns = 10 * CLOCK_MS, rig_attr_ttl_ns;
+void (*rig_before_run)(void);
 
 struct fs_req rig_request(void)
 {
@@ -42,7 +43,11 @@ void rig_start(void)
     struct fs_error err = {{0}};
 
     if (fs_start(&config, &rig_fs, &err) ||
-        fs_add_volume(rig_fs, url, &store, NULL, &rig_vol, &err) || fs_run(rig_fs, &err))
+        fs_add_volume(rig_fs, url, &store, NULL, &rig_vol, &err))
+        fail_msg("%s", err.text);
+    if (rig_before_run)
+        rig_before_run();
+    if (fs_run(rig_fs, &err))
         fail_msg("%s", err.text);
 }
 
@@ -220,6 +225,7 @@ void rig_bucket_mkdir(const char *path)
 int rig_setup(void **state)
 {
     (void)state;
+    (void)memcpy(top + sizeof(top) - 7, "XXXXXX", 6); /* also the second time */
     assert_non_null(mkdtemp(top));
     (void)snprintf(rig_bucket, sizeof(rig_bucket), "%s/bucket", top);
     (void)snprintf(state_dir, sizeof(state_dir), "%s/state", top);

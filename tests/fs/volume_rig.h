@@ -14,6 +14,7 @@ extern char rig_bucket[128];
 extern struct fs *rig_fs;
 extern struct fs_volume *rig_vol;
 extern int64_t rig_quiet_ns, rig_attr_ttl_ns; /* for the next rig_start */
+extern void (*rig_before_run)(void); /* called by the next ones between opening and running */
 
 int rig_setup(void **state); /* for cmocka: directories, and starts */
 int rig_teardown(void **state);

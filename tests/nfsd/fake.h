@@ -29,7 +29,8 @@ struct fake_entry {
 /* --- what fs answers, and what it was asked --- */
 
 struct fake_fs {
-    struct fs_volume vols[2]; /* handle byte 0 = 0xfa, byte 1 = volume 0 or 1, byte 2.. = ino */
+    struct fs_volume vols[3]; /* handle byte 0 = 0xfa, byte 1 = volume 0 to 2, byte 2.. = ino */
+    struct fs_volume *top2;   /* below which volume 2, a sub-mount, is; NULL: nowhere */
 
     int err;         /* of the next operation */
     int getattr_err; /* of fs_getattr, if not 0 */

@@ -21,7 +21,7 @@ void fs_handle_encode(struct fs_volume *vol, uint64_t ino, uint8_t ret[FS_HANDLE
 {
     memset(ret, 0, FS_HANDLE_SIZE);
     ret[0] = FAKE_TAG;
-    ret[1] = vol == &fake_fs.vols[1];
+    ret[1] = (uint8_t)(vol - fake_fs.vols);
     memcpy(ret + 2, &ino, sizeof(ino));
 }
 
@@ -33,7 +33,7 @@ int fs_handle_decode(struct fs *fs, const void *data, size_t len, struct fs_volu
     (void)fs;
     if (len != FS_HANDLE_SIZE || bytes[0] != FAKE_TAG)
         return -EBADF;
-    if (bytes[1] > 1)
+    if (bytes[1] > 2)
         return -ESTALE;
     *ret_vol = &fake_fs.vols[bytes[1]];
     memcpy(ret_ino, bytes + 2, sizeof(*ret_ino));
@@ -43,6 +43,11 @@ int fs_handle_decode(struct fs *fs, const void *data, size_t len, struct fs_volu
 uint64_t fs_root(struct fs_volume *vol)
 {
     return vol->id;
+}
+
+struct fs_volume *fs_volume_top(struct fs_volume *vol)
+{
+    return vol == &fake_fs.vols[2] ? fake_fs.top2 : vol;
 }
 
 uint32_t fs_volume_id(struct fs_volume *vol)
@@ -117,13 +122,14 @@ int fs_setattr(struct fs_volume *vol, struct fs_req *req, uint64_t ino, const st
 int fs_lookup(struct fs_volume *vol, struct fs_req *req, uint64_t dir, const char *name,
               struct fs_node *ret, struct fs_node *dir_node)
 {
-    (void)vol;
     int err = called(req, dir, name);
     if (fake_fs.lookup_count < 8)
         memcpy(fake_fs.lookups[fake_fs.lookup_count++], name, strnlen(name, 63) + 1);
     *dir_node = fake_fs.dir_node;
     if (err == 0)
         *ret = fake_fs.node;
+    if (err == 0 && !ret->vol)
+        ret->vol = vol;
     return err;
 }
 
@@ -289,7 +295,9 @@ int fs_readdir(struct fs_volume *vol, struct fs_req *req, uint64_t dir, uint64_t
         struct fs_dir_entry entry = {
             .cookie = fake_fs.entries[i].cookie,
             .name = fake_fs.entries[i].name,
-            .node = {.ino = fake_fs.entries[i].ino, .attr_valid = fake_fs.entries[i].attr_valid},
+            .node = {.vol = vol,
+                     .ino = fake_fs.entries[i].ino,
+                     .attr_valid = fake_fs.entries[i].attr_valid},
         };
         if (entry.cookie > cookie)
             all = emit(ctx, &entry);

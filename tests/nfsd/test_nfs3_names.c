@@ -56,6 +56,29 @@ static void test_lookup(void **state)
     assert_true(res.LOOKUP3res_u.resfail.dir_attributes.attributes_follow);
 }
 
+/* A sub-mount's handles are its own, and its export's rules hold for them. */
+static void test_lookup_submount(void **state)
+{
+    LOOKUP3args args;
+    LOOKUP3res res;
+
+    rig_begin(state, NFSPROC3_LOOKUP);
+    args = (LOOKUP3args){.what = in_dir(0, 3, name_x)};
+    fake_fs.node.vol = &fake_fs.vols[2];
+    assert_true(nfsproc3_lookup_3_svc(&args, &res, &fake_rpc.req));
+    nfs_fh3 expected = fake_handle(2, 6);
+    assert_memory_equal(res.LOOKUP3res_u.resok.object.data, expected.data, expected.len);
+
+    /* The handle by itself: as volume 0's, which lets this client in; volume 1's does not. */
+    args = (LOOKUP3args){.what = in_dir(2, 3, name_x)};
+    fake_fs.top2 = &fake_fs.vols[0];
+    assert_true(nfsproc3_lookup_3_svc(&args, &res, &fake_rpc.req));
+    assert_int_equal(res.status, NFS3_OK);
+    fake_fs.top2 = NULL;
+    assert_true(nfsproc3_lookup_3_svc(&args, &res, &fake_rpc.req));
+    assert_int_equal(res.status, NFS3ERR_STALE);
+}
+
 /* Names go to fs as they are; it is fs that knows which are good. */
 static void test_names_pass_through(void **state)
 {
@@ -548,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lookup),
+        cmocka_unit_test(test_lookup_submount),
         cmocka_unit_test(test_names_pass_through),
         cmocka_unit_test(test_create),
         cmocka_unit_test(test_mkdir_and_symlink),
