@@ -144,8 +144,13 @@ fail:
 
 void front_on_end(struct front *front, void (*fn)(void *ctx), void *ctx)
 {
+    (void)pthread_mutex_lock(&front->loop_lock);
     front->end_ctx = ctx;
     front->end_fn = fn;
+    bool late = atomic_load(&front->ended); /* nobody was told */
+    (void)pthread_mutex_unlock(&front->loop_lock);
+    if (late)
+        fn(ctx);
 }
 
 /* The kernel gives what programs wrote through mappings, and unmounts if nobody is in there. */

@@ -48,7 +48,8 @@ int front_start(const struct front_config *config, struct front **ret, struct fr
 /* What fs_on_durable told: releases the replies that waited for it. Any thread; must be called from
  * the program's one listener, since fs has only one. */
 void front_durable(struct front *front, uint64_t seq);
-/* fn runs once, on a thread of front, when somebody unmounted it. Set before that can happen. */
+/* Once, after front_start. fn runs once, on a thread of front or, if it has happened already, on
+ * this one, when somebody unmounted it. */
 void front_on_end(struct front *front, void (*fn)(void *ctx), void *ctx);
 /* Unmounts (lazily if it is busy), answers what is under way, ends its threads. What it told
  * fs_on_invalid stays registered, and front_durable may still be called. NULL is fine. */

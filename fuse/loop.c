@@ -91,11 +91,14 @@ static int worker_receive(struct worker *w)
 
 static void worker_unmounted(struct front *front)
 {
-    if (atomic_exchange(&front->ended, true) || atomic_load(&front->stopping))
-        return;
-    log_event(LOG_INFO, "fuse_unmounted", "mountpoint=%s", LOG_Q(front->mountpoint));
-    if (front->end_fn)
-        front->end_fn(front->end_ctx);
+    (void)pthread_mutex_lock(&front->loop_lock);
+    bool told = atomic_exchange(&front->ended, true) || atomic_load(&front->stopping);
+    void (*fn)(void *ctx) = told ? NULL : front->end_fn;
+    (void)pthread_mutex_unlock(&front->loop_lock);
+    if (!told)
+        log_event(LOG_INFO, "fuse_unmounted", "mountpoint=%s", LOG_Q(front->mountpoint));
+    if (fn)
+        fn(front->end_ctx);
 }
 
 static void *worker_main(void *arg)

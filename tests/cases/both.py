@@ -9,6 +9,7 @@ import json
 import os
 import random
 import socket
+import subprocess
 import sys
 
 import both_peer
@@ -159,6 +160,16 @@ def main():
         for number in range(ROUNDS):
             loop.turn(number)
         case.step(f"{ROUNDS} turns: {loop.counts}")
+        server.kill()
+        server.start()  # over two dead mounts
+        kit.wait_for(lambda: server.process.text().count("event=ready") == 2, "event=ready after a kill")
+        for number in range(ROUNDS, ROUNDS + 60):
+            loop.turn(number)
+        case.step("60 turns after a kill")
+        subprocess.run(["umount", mounts[1]], check=True)  # NFS and the other mount go on
+        loop.peers.pop()
+        for number in range(ROUNDS + 60, ROUNDS + 80):
+            loop.turn(number)
         remote.end()
         client.umount()
         server.stop()
