@@ -4,6 +4,7 @@ goofys_checklist.py file|s3 [TEST...]
 """
 import inspect
 import sys
+import time
 import traceback
 
 import goofys.data
@@ -31,6 +32,7 @@ def main():
             if wanted and name not in wanted:
                 continue
             count += 1
+            began = time.monotonic()
             try:
                 function(goofys.world.Test(world, function))
             except (kit.Failed, OSError) as error:
@@ -39,6 +41,9 @@ def main():
                              and "world.py" not in frame.filename), "")
                 wrong.append(f"{name}: {line}: {error!r:.1500}" if isinstance(error, OSError) else f"{name}: {line}: {error}")
                 print(f"wrong: {wrong[-1]}", flush=True)
+            took = time.monotonic() - began
+            if took > 2:
+                case.step(f"{name} took {took:.1f} s")
         case.step(f"{count} tests, {len(wrong)} wrong")
         kit.check(not wrong and count > 0, "\n".join(wrong) or "no test of that name")
         world.end()

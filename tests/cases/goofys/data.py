@@ -320,6 +320,17 @@ def TestWriteAnonymous(t):
     equal(t.read("file1"), b"file1", "reading is allowed")
 
 
+@only("s3")
+@options("--unsigned", *AT_ONCE)
+def TestRead403(t):
+    """Each read says so, also after another file could be read."""
+    t.put("secret", b"x" * 100000)
+    for _ in range(3):
+        with raises(errno.EACCES):
+            t.read("secret")
+        equal(t.read("file1"), b"file1", "a file that may be read")
+
+
 # --- goofys's benchmarks, small, as tests ---
 
 def TestBenchLs(t):

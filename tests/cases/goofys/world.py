@@ -5,10 +5,12 @@ A test is a function of a module here whose name is that of the goofys test. @op
 mount, @only("s3") that it makes sense on one store alone. It gets a Test.
 """
 import contextlib
+import json
 import os
 import random
 import stat
 import subprocess
+import urllib.parse
 
 import fusemount
 import kit
@@ -61,6 +63,16 @@ class World:
         self.case, self.kind = case, kind
         self.store = stores.store(case, kind)
         self.mounts = {}
+        if kind == "s3":
+            self._publish()
+
+    def _publish(self):
+        """Those without credentials may list and read, but not what is called secret."""
+        bucket = f"arn:aws:s3:::{stores.BUCKET}"
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [bucket, bucket + "/*"]}
+        deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": bucket + "/TestRead403/secret"}
+        self.store.client.put_bucket_policy(Bucket=stores.BUCKET, Policy=json.dumps({"Version": "2012-10-17",
+                                                                                     "Statement": [statement, deny]}))
 
     def mount(self, words, prefix):
         key = (words, prefix)
@@ -122,7 +134,7 @@ class Test:
             os.makedirs(os.path.join(self.store.dir, self.key(key)), exist_ok=True)
             return
         if meta is None and not key.endswith("/"):
-            meta = {"name": key + "%2b/%23%25%00"}  # goofys has "+/#%00" in its values
+            meta = {"name": urllib.parse.quote(key) + "%2b/%23%25%00"}  # goofys has "+/#%00" in its values
         self.store.put(self.key(key), b"" if key.endswith("/") else body, meta)
 
     def get(self, key):
