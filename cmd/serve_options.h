@@ -74,6 +74,9 @@ int serve_options_parse_mount(int argc, char **argv, struct serve_options *ret,
                               struct cmd_error *reterr);
 /* A configuration file alone, on whichever host: nothing that it names is looked at. */
 int serve_options_check_file(const char *path, struct serve_options *ret, struct cmd_error *reterr);
+/* The same for what the file would have in it. */
+int serve_options_check_text(const char *path, const char *text, size_t len,
+                             struct serve_options *ret, struct cmd_error *reterr);
 void serve_options_clear(struct serve_options *options);
 
 /* Prints the notes on stderr. */

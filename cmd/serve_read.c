@@ -26,6 +26,8 @@ struct reading {
     struct setting_reader reader;
     struct setting_list line; /* the command line */
     struct config_file file;
+    const char *text; /* of the file; NULL: it is read */
+    size_t text_len;
     bool mount, look;
     unsigned scope;   /* of the process's options */
     const char *pass; /* from -o, for mount(8) */
@@ -332,7 +334,8 @@ static int read_common(struct reading *r)
 
     if (given) {
         r->reader.file = given->value;
-        err = config_read(&r->reader, &r->file, r->reterr);
+        err = r->text ? config_parse(&r->reader, r->text, r->text_len, &r->file, r->reterr)
+                      : config_read(&r->reader, &r->file, r->reterr);
     }
     section = config_find(&r->file, CONFIG_PAILFS);
     if (!err && section)
@@ -593,15 +596,23 @@ int serve_options_parse_mount(int argc, char **argv, struct serve_options *ret,
     return err;
 }
 
-int serve_options_check_file(const char *path, struct serve_options *ret, struct cmd_error *reterr)
+int serve_options_check_text(const char *path, const char *text, size_t len,
+                             struct serve_options *ret, struct cmd_error *reterr)
 {
     struct reading r;
 
     reading_init(&r, ret, reterr);
+    r.text = text;
+    r.text_len = len;
     r.look = false;
     int err = setting_add(&r.reader, &r.line, SETTING_FILE, "config", path, path, 0, reterr);
     if (!err)
         err = read_serve(&r);
     reading_clear(&r);
     return err;
+}
+
+int serve_options_check_file(const char *path, struct serve_options *ret, struct cmd_error *reterr)
+{
+    return serve_options_check_text(path, NULL, 0, ret, reterr);
 }

@@ -22,7 +22,7 @@ static const char adapts[] = "reads and uploads adapt themselves; nothing to set
 static const char kept[] = "always so here: modes, owners and times are kept with the object";
 static const char meta_names[] =
     "metadata is written under the names that AWS DataSync uses, and read under s3fs's, rclone's "
-    "and goofys's too";
+    "and gcsfuse's too";
 static const char no_cache[] =
     "there is no cache of data on disk: expected memory-limit for the cache in memory, and "
     "state-dir on a fast disk for what is not uploaded yet";
