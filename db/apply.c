@@ -33,7 +33,7 @@ const char *const db_op_sql[DB_OP_COUNT] = {
     [DB_OP_DEL_INTENT] = "DELETE FROM intent WHERE id = ?1",
     [DB_OP_PUT_UPLOAD] =
         "INSERT OR REPLACE INTO upload (id, volume, inode, key, upload_id, part_size, version, "
-        "mtime, meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "mtime, meta, begun) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [DB_OP_DEL_UPLOAD] = "DELETE FROM upload WHERE id = ?1",
     [DB_OP_DEL_UPLOAD_PARTS] = "DELETE FROM part WHERE upload = ?1",
     [DB_OP_PUT_PART] = "INSERT OR REPLACE INTO part (upload, number, len, sign_lo, sign_hi, "

@@ -92,6 +92,7 @@ struct db_upload {
     uint64_t version; /* of the content that was asked to be put together; 0 = not asked yet */
     int64_t mtime_ns; /* in the metadata it was begun with, */
     uint64_t meta;    /* and a hash of all of that metadata */
+    int64_t begun_ns; /* wall clock; 0 = not known */
 };
 
 struct db_part { /* a part that the store has; (upload, number) is the primary key */

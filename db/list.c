@@ -332,6 +332,7 @@ static void upload_read(const struct walk *walk, sqlite3_stmt *stmt, void *row)
     r->version = db_column_u64(stmt, 6);
     r->mtime_ns = sqlite3_column_int64(stmt, 7);
     r->meta = db_column_u64(stmt, 8);
+    r->begun_ns = sqlite3_column_int64(stmt, 9);
 }
 
 static bool upload_emit(struct walk *walk, const void *row)

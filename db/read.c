@@ -51,8 +51,8 @@ const char *const db_read_sql[DB_READ_COUNT] = {
                             " WHERE (inode, off) > (?1, ?2) ORDER BY inode, off LIMIT ?3",
     [DB_READ_INTENTS] = "SELECT id, volume, kind, inode, arg, key, etag FROM intent"
                         " WHERE volume = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-    [DB_READ_UPLOADS] = "SELECT id, volume, inode, key, upload_id, part_size, version, mtime, meta"
-                        " FROM upload WHERE volume = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+    [DB_READ_UPLOADS] = "SELECT id, volume, inode, key, upload_id, part_size, version, mtime, meta,"
+                        " begun FROM upload WHERE volume = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
     [DB_READ_PARTS] = "SELECT upload, number, len, sign_lo, sign_hi, copied, etag, checksum"
                       " FROM part WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
     [DB_READ_REDIRECTS] =

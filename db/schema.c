@@ -54,6 +54,7 @@ const struct db_migration db_migrations[] = {
         "INSERT INTO kept SELECT id, key, reply FROM reply;"
         "DROP TABLE reply;"
         "ALTER TABLE kept RENAME TO reply;"},
+    {5, "ALTER TABLE upload ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;"},
 };
 const size_t db_migration_count = sizeof(db_migrations) / sizeof(db_migrations[0]);
 _Static_assert(DB_APPLICATION_ID == 1346455884, "the same number in the first migration");

@@ -209,6 +209,7 @@ void db_put_upload(struct db_txn *txn, const struct db_upload *row)
     put_u64(txn, row->version);
     put_i64(txn, row->mtime_ns);
     put_u64(txn, row->meta);
+    put_i64(txn, row->begun_ns);
 }
 
 void db_del_upload(struct db_txn *txn, uint64_t id)

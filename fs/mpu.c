@@ -50,7 +50,8 @@ static void mpu_row(struct fs_volume *vol, const struct mpu *m, struct db_txn *t
                             .part_size = m->part_size,
                             .version = m->version,
                             .mtime_ns = m->mtime_ns,
-                            .meta = m->meta};
+                            .meta = m->meta,
+                            .begun_ns = m->begun_ns};
     db_put_upload(txn, &row);
 }
 
@@ -189,6 +190,14 @@ bool mpu_wanted(const struct fs_volume *vol, uint64_t size)
     return size > (most && most < single ? most : single) && vol->caps.part_count_max > 0;
 }
 
+/* Stores have rules that throw away what is in the works for too long. */
+static bool mpu_too_old(const struct fs_volume *vol, const struct mpu *m)
+{
+    int64_t age = vol->config.multipart_age_ns;
+
+    return age > 0 && m->begun_ns > 0 && clock_wall_ns() - m->begun_ns > age;
+}
+
 /* The next upload of ino can be the one that was begun. Lock held, path in memory. */
 static bool mpu_fits(struct fs_volume *vol, const struct inode *ino)
 {
@@ -196,6 +205,8 @@ static bool mpu_fits(struct fs_volume *vol, const struct inode *ino)
     char key[STORE_KEY_MAX + 1];
 
     if (ino->type != FS_REG || path_key(vol, ino, key) != 0 || strcmp(key, m->key) != 0)
+        return false;
+    if (mpu_too_old(vol, m))
         return false;
     if (!place_has_content(ino) || !mpu_wanted(vol, ino->size) ||
         (ino->size - 1) / m->part_size >= vol->caps.part_count_max)
@@ -330,7 +341,8 @@ static bool mpu_load_row(void *ctx, const struct db_upload *row)
                       .part_size = row->part_size,
                       .version = row->version,
                       .mtime_ns = row->mtime_ns,
-                      .meta = row->meta};
+                      .meta = row->meta,
+                      .begun_ns = row->begun_ns};
     TAILQ_INSERT_TAIL(&l->list, m, link);
     return true;
 }

@@ -31,6 +31,7 @@ struct mpu {               /* a multipart upload that was begun; see mpu.c */
     uint64_t version;       /* inode->change of what a completion was sent for; 0: none was */
     int64_t mtime_ns;       /* in the metadata it was begun with, */
     uint64_t meta;          /* and a hash of all of it */
+    int64_t begun_ns;       /* wall clock; 0: not known */
     struct mpu_part *parts; /* number n at n - 1; done.number 0: not there */
     uint32_t part_room;
     bool aborting;  /* in a thread's hands, without the lock */

@@ -355,7 +355,8 @@ static int parts_begin(struct place *p)
                           .upload_id = mem_strdup(r.ret_upload_id),
                           .part_size = part_size,
                           .mtime_ns = p->mtime_ns,
-                          .meta = mpu_meta_hash(&p->meta)};
+                          .meta = mpu_meta_hash(&p->meta),
+                          .begun_ns = clock_wall_ns()};
         vol_lock(p->vol);
         uint64_t seq = mpu_begun(p->vol, p->ino, m);
         vol_unlock(p->vol);

@@ -129,7 +129,7 @@ static void test_newer_version(void **state)
     fixture_close(f);
     database_exec(f, "PRAGMA user_version = 99");
     fixture_open_fails(f, -EPROTO, "version 99");
-    database_exec(f, "PRAGMA user_version = 4");
+    database_exec(f, "PRAGMA user_version = 5");
     fixture_reopen(f);
 }
 

@@ -43,7 +43,8 @@ static void put_upload(struct db_txn *txn, uint64_t id, uint64_t inode)
                                            .part_size = 8 << 20,
                                            .version = 77,
                                            .mtime_ns = -5,
-                                           .meta = UINT64_MAX - 1});
+                                           .meta = UINT64_MAX - 1,
+                                           .begun_ns = 1234567890123});
     for (uint32_t number = 3; number > 0; number--)
         db_put_part(txn, &(struct db_part){.upload = id,
                                            .number = number,
@@ -77,6 +78,7 @@ static void test_uploads(void **state)
     assert_int_equal(uploads.last.version, 77);
     assert_int_equal(uploads.last.mtime_ns, -5);
     assert_true(uploads.last.meta == UINT64_MAX - 1);
+    assert_true(uploads.last.begun_ns == 1234567890123);
     assert_int_equal(db_each_part(f->db, 101, see_part, &parts), 0);
     assert_int_equal(parts.count, 3);
     for (uint32_t i = 0; i < 3; i++) {

@@ -32,6 +32,8 @@ static char top[64], bucket[128], state_dir[128], url[160], other_url[160];
 static uint8_t *body;
 static struct fs *fs;
 static struct fs_volume *vol, *other;
+static struct fs_volume_config volume_config; /* for the next start, */
+static uint32_t uploads_max;                  /* and how many uploads at once */
 
 static void start(void)
 {
@@ -39,11 +41,13 @@ static void start(void)
                                .memory_limit = 256 << 20,
                                .stage_limit = 512 << 20,
                                .attr_ttl_ns = 1000 * CLOCK_S,
-                               .quiet_ns = 20 * CLOCK_MS};
+                               .quiet_ns = 20 * CLOCK_MS,
+                               .uploads = uploads_max};
     struct store_config store = {0};
     struct fs_error err = {{0}};
 
-    if (fs_start(&config, &fs, &err) || fs_add_volume(fs, url, &store, NULL, &vol, &err) ||
+    if (fs_start(&config, &fs, &err) ||
+        fs_add_volume(fs, url, &store, &volume_config, &vol, &err) ||
         fs_add_volume(fs, other_url, &store, NULL, &other, &err) || fs_run(fs, &err))
         fail_msg("%s", err.text);
 }
@@ -71,6 +75,8 @@ static int setup(void **state)
     for (size_t i = 0; i < SIZE; i++)
         body[i] = (uint8_t)(i ^ i >> 8 ^ (i >> 16) * 7);
     assert_int_equal(fault_rules_set(NULL), 0);
+    volume_config = FS_VOLUME_CONFIG_DEFAULT;
+    uploads_max = 0;
     start();
     fault_counts_reset();
     return 0;
@@ -190,6 +196,53 @@ static void test_goes_on(void **state)
     check_bucket("large");
     assert_int_equal(calls(FAULT_STORE_MPU_BEGIN), 0);
     assert_int_equal(calls(FAULT_STORE_MPU_PART), 3);
+}
+
+/* One that was begun too long ago is aborted, and begun again. */
+static void test_too_old(void **state)
+{
+    uint64_t ino = create(vol, fs_root(vol), "large");
+
+    (void)state;
+    assert_int_equal(fault_rules_set("store.mpu_part from=4 error=EAGAIN"), 0);
+    put(vol, ino, 0, body, SIZE);
+    UNTIL(fault_rule_hits(0) >= 3);
+    stop(0);
+    assert_int_equal(fault_rules_set(NULL), 0);
+    volume_config.multipart_age_ns = 1;
+    start();
+    fault_counts_reset();
+    UNTIL(settled());
+    check_bucket("large");
+    assert_true(calls(FAULT_STORE_MPU_ABORT) >= 1);
+    assert_true(calls(FAULT_STORE_MPU_BEGIN) >= 1);
+    assert_true(calls(FAULT_STORE_MPU_PART) >= 6);
+}
+
+/* Parts as large, and as many at once, as configured; and so with files. */
+static void test_limits(void **state)
+{
+    char name[16];
+
+    (void)state;
+    stop(0);
+    volume_config.part_size = 6 << 20;
+    volume_config.parts = 2;
+    uploads_max = 3;
+    start();
+    fault_counts_reset();
+    assert_int_equal(fault_rules_set("store.mpu_part delay=50ms\nstore.put delay=20ms"), 0);
+    put(vol, create(vol, fs_root(vol), "large"), 0, body, SIZE);
+    UNTIL(settled());
+    check_bucket("large");
+    assert_int_equal(calls(FAULT_STORE_MPU_PART), 7);
+    assert_in_range(atomic_load(&fault_counts()[FAULT_STORE_MPU_PART].in_flight_max), 1, 2);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof(name), "f%d", i);
+        put(vol, create(vol, fs_root(vol), name), 0, body, 10);
+    }
+    UNTIL(settled());
+    assert_in_range(atomic_load(&fault_counts()[FAULT_STORE_PUT].in_flight_max), 1, 3);
 }
 
 /* The end of the process does not wait for parts that hang. */
@@ -388,9 +441,12 @@ static void test_other_volume(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_goes_on),        TEST(test_stop_is_quick),  TEST(test_overwrite),
-        TEST(test_written_during), TEST(test_removed_during), TEST(test_not_wanted_any_more),
-        TEST(test_progress),       TEST(test_many_copies),    TEST(test_other_volume),
+        TEST(test_goes_on),        TEST(test_too_old),
+        TEST(test_limits),         TEST(test_stop_is_quick),
+        TEST(test_overwrite),      TEST(test_written_during),
+        TEST(test_removed_during), TEST(test_not_wanted_any_more),
+        TEST(test_progress),       TEST(test_many_copies),
+        TEST(test_other_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
