@@ -236,7 +236,6 @@ void export_options_default(struct export_options *ret)
         .mount_commit = FRONT_COMMIT_CLOSE,
     };
     ret->volume.file_mode = 0644;
-    ret->volume.dir_mode = 0755;
     ret->volume.attr_ttl_ns = 60 * CLOCK_S;
 }
 
