@@ -27,7 +27,7 @@ class Host:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | store.env
         # What a sanitizer says of a process in the background.
         self.reports = case.path("report")
-        self.env["ASAN_OPTIONS"] = self.env["UBSAN_OPTIONS"] = f"log_path={self.reports}:print_stacktrace=1"
+        self.env["ASAN_OPTIONS"] = self.env["TSAN_OPTIONS"] = self.env["UBSAN_OPTIONS"] = f"log_path={self.reports}"
         for where in (SBIN, "/var/lib"):
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", where], check=True)
         self.program = os.path.join(SBIN, "pailfs")
