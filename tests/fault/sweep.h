@@ -37,12 +37,14 @@ enum step_op {
     STEP_TRUNCATE,   /* to len */
     STEP_CHMOD,      /* to value */
     STEP_RENAME,
+    STEP_EXCHANGE,    /* with to */
+    STEP_REMOVE_OPEN, /* a file that is open, used after that, and closed */
     STEP_REMOVE,
     STEP_RMDIR,
 };
 struct step {
     enum step_op op;
-    const char *path, *to; /* below the run's directory; to: RENAME */
+    const char *path, *to; /* below the run's directory; to: RENAME, EXCHANGE */
     uint64_t off, len;
     uint32_t value; /* which bytes; or mode */
 };

@@ -177,6 +177,45 @@ static int call_setattr(struct call *call, uint64_t ino, const struct step *step
     return fs_setattr(call->g->vol, call_begin(call), ino, &set, NULL, &wcc);
 }
 
+/* What happens to the file after its removal is nobody's business but that of whoever has it open.
+ */
+static void call_use_removed(struct call *call, uint64_t ino)
+{
+    struct fs_req req = {.deadline_ns = call->deadline_ns};
+    char text[] = "without a name", buf[64];
+    struct iovec iov = {.iov_base = text, .iov_len = sizeof(text)};
+    struct fs_node node;
+    struct fs_data data;
+    struct fs_wcc wcc;
+    bool eof;
+
+    int err = fs_write(call->g->vol, &req, ino, 0, &iov, 1, FS_FILE_SYNC, &wcc);
+    req = (struct fs_req){.deadline_ns = call->deadline_ns};
+    if (!err && !fs_read(call->g->vol, &req, ino, 0, sizeof(buf), &data, &eof, &node)) {
+        if (data.len < sizeof(text) || memcmp(data.iov[0].iov_base, text, sizeof(text)) != 0)
+            die("an open file that was removed has other bytes than were written to it");
+        fs_data_release(&data);
+    }
+}
+
+static int call_remove_open(struct call *call, uint64_t dir, const char *name)
+{
+    struct fs_node node, dir_node;
+    struct fs_open open;
+    struct fs_wcc wcc;
+    int err = fs_lookup(call->g->vol, call_begin(call), dir, name, &node, &dir_node);
+
+    if (!err)
+        err = fs_open(call->g->vol, call_begin(call), node.ino, FS_ACCESS_READ, &open);
+    if (err)
+        return err;
+    err = fs_remove(call->g->vol, call_begin(call), dir, name, &wcc);
+    if (!err)
+        call_use_removed(call, node.ino);
+    fs_release(call->g->vol, node.ino);
+    return err;
+}
+
 /* Steps that name an entry of a directory, once. */
 static int call_name(struct call *call, uint64_t top, uint64_t dir, const char *name,
                      const struct step *step, uint64_t *ret_ino)
@@ -199,12 +238,16 @@ static int call_name(struct call *call, uint64_t top, uint64_t dir, const char *
         break;
     case STEP_REMOVE:
         return fs_remove(vol, call_begin(call), dir, name, &wcc);
+    case STEP_REMOVE_OPEN:
+        return call_remove_open(call, dir, name);
     case STEP_RMDIR:
         return fs_rmdir(vol, call_begin(call), dir, name, &wcc);
     default:
         err = call_walk(call, top, step->to, &to_dir, &to_name);
         return err ? err
-                   : fs_rename(vol, call_begin(call), dir, name, to_dir, to_name, &wcc, &to_wcc);
+                   : fs_rename_with(vol, call_begin(call), dir, name, to_dir, to_name,
+                                    step->op == STEP_EXCHANGE ? FS_RENAME_EXCHANGE : 0, &wcc,
+                                    &to_wcc);
     }
     if (!err)
         *ret_ino = node.ino;

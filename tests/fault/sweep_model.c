@@ -124,7 +124,13 @@ void tree_apply(struct tree *tree, const struct step *step, uint64_t ino)
     case STEP_RENAME:
         tree_rename(tree, step->path, step->to);
         break;
+    case STEP_EXCHANGE:
+        tree_rename(tree, step->path, "\001");
+        tree_rename(tree, step->to, step->path);
+        tree_rename(tree, "\001", step->to);
+        break;
     case STEP_REMOVE:
+    case STEP_REMOVE_OPEN:
     case STEP_RMDIR:
         tree_drop(tree, node);
         break;
