@@ -277,8 +277,10 @@ static int add_line_submount(struct reading *r, const char *value)
     if (!at || value[0] != '/')
         return refuse(r, 0, "--submount %s: expected PATH=URL, as in /media/sub=s3://other", value);
     CLEANUP_FREE char *path = mem_strndup(value, (size_t)(at - 1 - value));
+    const char *name = r->o->exports[0].name;
+    bool whose = r->o->export_count > 1 || (!r->mount && lies_below(path, name));
     CLEANUP_FREE char *whole =
-        r->mount ? mem_printf("%s%s", r->o->exports[0].name, path) : mem_strdup(path);
+        whose || strcmp(name, "/") == 0 ? mem_strdup(path) : mem_printf("%s%s", name, path);
     int err = make_options(r, NULL, &options);
     return err ? err : add_submount(r, whole, at, 0, &options);
 }

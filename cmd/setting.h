@@ -141,6 +141,14 @@ void setting_help(unsigned scope, FILE *out);
 int setting_scan(struct setting_reader *reader, unsigned scope, int argc, char **argv,
                  struct setting_list *list, int *ret_first, struct cmd_error *reterr);
 
+/*
+ * Options of one bucket as a person gives them to what runs: entries as behind -o,
+ * "region=x,cheap". They are applied over what ret holds. The pool gets the strings and has to
+ * stay. 0, or -EINVAL and a sentence.
+ */
+int setting_bucket_entries(struct text_pool *pool, const char *entries, struct export_options *ret,
+                           struct cmd_error *reterr);
+
 /* The entries of one -o. pass: those for mount(8) and fusermount3 are appended to it, a comma
  * list in the pool, NULL when empty. */
 int setting_scan_entries(struct setting_reader *reader, unsigned scope, const char *entries,

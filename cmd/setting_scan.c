@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "cmd/export_options.h"
 #include "cmd/setting.h"
 
 enum { SCAN_BASE = 256 };
@@ -217,5 +218,24 @@ int setting_scan_entries(struct setting_reader *reader, unsigned scope, const ch
             word[len++] = *p;
         }
     }
+    return err;
+}
+
+int setting_bucket_entries(struct text_pool *pool, const char *entries, struct export_options *ret,
+                           struct cmd_error *reterr)
+{
+    struct setting_reader reader = {.pool = pool};
+    struct setting_target target = {.pool = pool, .export = ret, .look = true};
+    struct setting_list list = {.all = NULL};
+    const char *pass = NULL;
+
+    int err = setting_scan_entries(&reader, SETTING_VOLUME | SETTING_STORE, entries, &list, &pass,
+                                   reterr);
+    if (!err)
+        err = setting_apply(&reader, &list, SETTING_VOLUME | SETTING_STORE, &target, reterr);
+    if (!err)
+        err = export_options_finish(ret, reterr);
+    setting_list_clear(&list);
+    free(reader.notes);
     return err;
 }

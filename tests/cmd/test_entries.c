@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "cmd/setting.h"
 #include "tests/cmd/options_rig.h"
 
 static void parse(const char *line, struct serve_options *ret)
@@ -214,7 +215,7 @@ static void test_refusals(void **state)
         {"serve --fuse /x:/tmp s3://b", "no export is called /x"},
         {"serve --fuse /tmp --fuse /tmp s3://b", "/tmp is to be mounted on twice"},
         {"serve --foreground s3://b", "unknown option --foreground"},
-        {"serve --submount /c/x=s3://c s3://b", "expected a path below an export or a mount"},
+        {"serve --submount /c/x=s3://c s3://b s3://a", "expected a path below an export"},
         {"serve --subdomain --path-style s3://b", "exclude each other"},
     };
 
@@ -247,9 +248,43 @@ static void test_serve_mounts(void **state)
     assert_string_equal(o.submounts[0].url, "s3://c/d=e");
     serve_options_clear(&o);
 
-    parse("mount --submount /x=s3://c s3://a /tmp", &o);
-    assert_string_equal(o.submounts[0].path, "/tmp/x");
-    serve_options_clear(&o);
+    static const struct {
+        const char *line, *path;
+    } submounts[] = {
+        {"mount --submount /x=s3://c s3://a /tmp", "/tmp/x"},
+        {"mount --submount /tmp/x=s3://c s3://a /tmp", "/tmp/tmp/x"},
+        {"serve --submount /x=s3://c s3://a", "/a/x"},
+        {"serve --submount /a/x=s3://c s3://a", "/a/x"},
+        {"serve --submount /a/x=s3://c s3://a=/", "/a/x"},
+    };
+    for (size_t i = 0; i < sizeof(submounts) / sizeof(submounts[0]); i++) {
+        parse(submounts[i].line, &o);
+        assert_string_equal(o.submounts[0].path, submounts[i].path);
+        serve_options_clear(&o);
+    }
+}
+
+/* Options for a bucket of something that runs. */
+static void test_bucket(void **state)
+{
+    (void)state;
+    struct text_pool pool = {.all = NULL};
+    struct export_options e;
+    struct cmd_error error = {{0}};
+
+    export_options_default(&e);
+    e.store.region = "before";
+    assert_int_equal(setting_bucket_entries(&pool, "profile=a\\,b,ro,attr_ttl=3s,sse", &e, &error),
+                     0);
+    assert_string_equal(e.store.profile, "a,b");
+    assert_string_equal(e.store.region, "before");
+    assert_true(e.volume.read_only);
+    assert_int_equal(e.volume.list_ttl_ns, 3 * CLOCK_S);
+    assert_int_equal(e.store.sse, STORE_SSE_S3);
+    assert_int_equal(setting_bucket_entries(&pool, "allow_other", &e, &error), -EINVAL);
+    rig_says("a mount's", &error, "-o allow_other: there is no such option");
+    assert_int_equal(setting_bucket_entries(&pool, "sse-c=@/dev/null", &e, &error), -EINVAL);
+    text_pool_clear(&pool);
 }
 
 int main(void)
@@ -258,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_entries),  cmocka_unit_test(test_mount_words),
         cmocka_unit_test(test_buckets),  cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_serve_mounts),
+        cmocka_unit_test(test_bucket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

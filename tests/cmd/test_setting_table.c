@@ -20,7 +20,9 @@ struct values {
 
 static void take(struct values *ret, const struct serve_options *o)
 {
-    memcpy(ret, &(struct values){.process = *o, .export = o->defaults}, sizeof(*ret));
+    /* With what lies between the members: those of before and after are compared. */
+    memcpy(&ret->process, o, sizeof(ret->process));
+    memcpy(&ret->export, &o->defaults, sizeof(ret->export));
     memset(&ret->process.pool, 0, sizeof(ret->process.pool));
     memset(&ret->process.defaults, 0, sizeof(ret->process.defaults));
 }
