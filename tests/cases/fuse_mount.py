@@ -66,9 +66,9 @@ class Host:
         return "".join(f"--- {path}\n{''.join(open(path).readlines()[-10:])}" for path in self.logs.values() if os.path.exists(path))
 
 
-def process_at(directory):
+def process_at(directory, before=()):
     """The process id that pailfs status gives."""
-    out = subprocess.run([kit.BIN, "status", "--json", directory], capture_output=True, text=True, check=False).stdout
+    out = subprocess.run([*before, os.path.join(SBIN, "pailfs"), "status", "--json", directory], capture_output=True, text=True, check=False).stdout
     return int(next(line for line in out.splitlines() if '"pid"' in line).split(":")[1].strip(" ,"))
 
 
@@ -272,6 +272,11 @@ def check_user(case, host):
             fails([errno.EACCES], lambda: read(f"{mine}/f"))
         kit.equal(f"user_id={NOBODY.pw_uid}" in fusemount.mounted(mine)[3], True, "user_id in /proc/mounts")
         host.run(*become, host.program, "flush", "--wait", mine, says="in the bucket")
+        pid = process_at(mine, become)
+        os.kill(pid, signal.SIGKILL)
+        kit.wait_for(lambda p=pid: gone(p), "the end of nobody's process, which was killed")
+        host.mount(mine, *log, *words, url=url, before=become)
+        host.run(*become, "cat", f"{mine}/f", says="mine")
         host.run(*become, "fusermount3", "-u", mine)
         write(conf, b"user_allow_other\n")
     case.step("nobody mounts, with and without user_allow_other")
