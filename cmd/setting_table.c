@@ -76,7 +76,8 @@ const struct setting setting_table[] = {
       "after this a request that waits for the store gets \"try later\"", set_request_deadline},
      P, "20s", false},
 
-    {{"Keeping", "state-dir", 's', "DIR", "what has to survive a restart; a mount has a directory of its own in there", set_state_dir},
+    {{"Keeping", "state-dir", 's', "DIR",
+      "what has to survive a restart; a mount has a directory of its own in there", set_state_dir},
      P, "(/var/lib/pailfs for root, else $XDG_STATE_HOME/pailfs or ~/.local/state/pailfs)", false},
     {{NULL, "commit", 0, "local|store",
       "what COMMIT and fsync wait for: this host's disk, or the bucket", set_commit},

@@ -192,6 +192,11 @@ def check_fstab(case, host):
     fails([errno.EROFS], lambda: write(os.path.join(two, "x"), b""))
     if host.store.name == "s3":
         kit.equal(os.stat(os.path.join(three, "plain")).st_mode & 0o777, 0o666, "the mode by goofys's option")
+    pid = process_at(one)
+    os.kill(pid, signal.SIGKILL)
+    kit.wait_for(lambda: gone(pid), "the end of a process that was killed")
+    host.run("/usr/bin/mount", "-T", table, one, env=env)  # takes the dead mount's place
+    kit.equal(read(os.path.join(one, "plain")), b"by others", "a file after a takeover by mount(8)")
     pids = []
     for where, state in ((one, "st1"), (two, "st2")) + (((three, "st3"),) if host.store.name == "s3" else ()):
         pids.append(process_at(where))
