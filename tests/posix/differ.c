@@ -24,6 +24,7 @@ static const struct differ_row {
                          "fallocate that moves bytes (collapse, insert)"},
     [DIFFER_SEEK] = {NFS, 0, 0, "holes over NFS: SEEK_HOLE finds the end of the file"},
     [DIFFER_HUGE] = {FUSE | NFS, EFBIG, EFBIG, "files of more than 64 TiB"},
+    [DIFFER_STALE] = {FUSE, ESTALE, 0, "opening a name that is replaced several times meanwhile"},
 };
 
 bool differs(enum differ which)

@@ -154,10 +154,13 @@ static int case_run(const char *top, size_t i)
 
 static bool wanted(const char *name, char **patterns)
 {
-    bool any = !*patterns;
+    bool any = !*patterns || **patterns == '-';
 
-    for (; *patterns; patterns++)
+    for (; *patterns; patterns++) {
+        if (**patterns == '-' && fnmatch(*patterns + 1, name, 0) == 0)
+            return false;
         any = any || fnmatch(*patterns, name, 0) == 0;
+    }
     return any;
 }
 

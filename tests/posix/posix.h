@@ -2,7 +2,7 @@
  * A suite of what POSIX and Linux's man pages say that a file system does, by plain system calls.
  * Each case runs in a process and a directory of its own, which is its working directory.
  *
- *     posix local|fuse|nfs DIRECTORY [CASE...]     runs; a name may end in '*'
+ *     posix local|fuse|nfs DIRECTORY [CASE...]     runs; CASE is a pattern, -CASE all but those
  *     posix --differences                          what differs, as README has it
  *
  * A case says what the man pages say. Where a mount of pailfs, or NFS itself, cannot do that, the
@@ -113,6 +113,7 @@ enum differ {
     DIFFER_COLLAPSE,
     DIFFER_SEEK,
     DIFFER_HUGE,
+    DIFFER_STALE,
     DIFFER_COUNT,
 };
 bool differs(enum differ which);
