@@ -96,11 +96,12 @@ int need_dir(struct fs_volume *vol, struct fs_req *req, uint64_t id, struct inod
     return 0;
 }
 
-/* A directory that a client may have cached: whoever asks for its attributes wants to know whether
- * that cache is still good, so the listing is what has to be fresh. */
+/* A directory that an NFS client may have cached: it asks for its attributes to know whether that
+ * cache is still good, so the listing is what has to be fresh. A kernel that mounts us looks names
+ * up again when their time is over: for it a stat needs no listing. */
 static int need_fresh_dir(struct fs_volume *vol, struct fs_req *req, struct inode *dir)
 {
-    if (!(dir->flags & INODE_OBSERVED) || scan_recent(vol, req, dir))
+    if ((req->flags & FS_CHECKED) || !(dir->flags & INODE_OBSERVED) || scan_recent(vol, req, dir))
         return 0;
     return scan_step(vol, req, dir);
 }
