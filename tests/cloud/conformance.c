@@ -186,6 +186,11 @@ static int parse_args(int argc, char **argv, struct store_config *config)
         {"path-style", no_argument, NULL, 'p'},
         {"ca-file", required_argument, NULL, 'a'},
         {"no-verify", no_argument, NULL, 'n'},
+        {"storage-class", required_argument, NULL, 's'},
+        {"acl", required_argument, NULL, 'l'},
+        {"sse-c", no_argument, NULL, 'k'},
+        {"requester-pays", no_argument, NULL, 'q'},
+        {"list-v1", no_argument, NULL, '1'},
         {0},
     };
     int option;
@@ -204,6 +209,16 @@ static int parse_args(int argc, char **argv, struct store_config *config)
             config->ca_file = optarg;
         else if (option == 'n')
             config->no_verify = true;
+        else if (option == 's')
+            config->storage_class = optarg;
+        else if (option == 'l')
+            config->acl = optarg;
+        else if (option == 'k')
+            config->sse = STORE_SSE_C; /* with a key of zeros */
+        else if (option == 'q')
+            config->requester_pays = true;
+        else if (option == '1')
+            config->list = STORE_LIST_V1;
         else
             return -1;
     }

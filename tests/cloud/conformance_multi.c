@@ -13,8 +13,8 @@
 
 static char *begin(const char *key, const struct store_meta *meta)
 {
-    struct store_req req =
-        conf_do((struct store_req){.op = STORE_MPU_BEGIN, .key = key, .meta = meta});
+    struct store_req req = conf_do((struct store_req){
+        .op = STORE_MPU_BEGIN, .key = key, .meta = meta, .content_type = "text/x-parts"});
     char *id = mem_strdup(req.ret_upload_id);
 
     assert_int_equal(req.err, 0);
@@ -102,6 +102,8 @@ static void test_upload(void **state)
     assert_int_equal(obj.size, len);
     assert_string_equal(obj.etag, etag);
     assert_string_equal(store_meta_get(&obj.meta, "file-permissions"), "0100640");
+    if (strncmp(conf_store->url, "s3://", 5) == 0)
+        assert_string_equal(obj.content_type, "text/x-parts");
     store_object_clear(&obj);
     expect_bytes(key, data, len);
     /* Asked again, as after a lost answer, it is not an error that matters. */

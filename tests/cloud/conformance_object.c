@@ -281,6 +281,51 @@ static void test_copy(void **state)
     store_meta_clear(&other);
 }
 
+static void expect_type(const char *key, const char *type)
+{
+    struct store_object obj;
+
+    assert_int_equal(conf_head(key, &obj), 0);
+    assert_non_null(obj.content_type);
+    assert_string_equal(obj.content_type, type);
+    store_object_clear(&obj);
+}
+
+/* The type of content goes with the object, and with its copies unless another one is told. */
+static void test_content_type(void **state)
+{
+    (void)state;
+    const char *from = conf_key("type.jpg"), *to = conf_key("type");
+    struct store_meta meta = {0};
+
+    if (strncmp(conf_store->url, "s3://", 5) != 0)
+        skip();
+    store_meta_set(&meta, "note", "x");
+    struct store_req req = conf_do((struct store_req){.op = STORE_PUT,
+                                                      .key = from,
+                                                      .buf = (void *)(uintptr_t) "jpeg",
+                                                      .buf_len = 4,
+                                                      .meta = &meta,
+                                                      .content_type = "image/jpeg"});
+    assert_int_equal(req.err, 0);
+    store_req_clear(&req);
+    expect_type(from, "image/jpeg");
+    req = copy(from, to, (struct store_req){.src_size = 4, .meta = &meta});
+    assert_int_equal(req.err, 0);
+    store_req_clear(&req);
+    expect_type(to, "image/jpeg");
+    req =
+        copy(to, to, (struct store_req){.src_size = 4, .meta = &meta, .content_type = "image/png"});
+    assert_int_equal(req.err, 0);
+    store_req_clear(&req);
+    expect_type(to, "image/png");
+    req = copy(to, from, (struct store_req){.src_size = 4});
+    assert_int_equal(req.err, 0);
+    store_req_clear(&req);
+    expect_type(from, "image/png");
+    store_meta_clear(&meta);
+}
+
 static void test_copy_conditions(void **state)
 {
     (void)state;
@@ -351,6 +396,7 @@ const struct CMUnitTest conf_object_tests[] = {
     cmocka_unit_test(test_delete_conditions),
     cmocka_unit_test(test_meta),
     cmocka_unit_test(test_copy),
+    cmocka_unit_test(test_content_type),
     cmocka_unit_test(test_copy_conditions),
     cmocka_unit_test(test_delete_many),
 };
