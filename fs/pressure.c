@@ -184,7 +184,10 @@ int pressure_db(struct fs *fs)
 
 int pressure_change(struct fs_volume *vol, const struct fs_req *req)
 {
-    if (vol->read_only || (req->flags & FS_READ_ONLY))
+    if (req->flags & FS_READ_ONLY)
         return -EROFS;
+    /* Nobody asked for read-only: it is the credentials that are not good enough. */
+    if (vol->read_only)
+        return vol->caps.writable || vol->config.read_only ? -EROFS : -EACCES;
     return pressure_db(vol->fs);
 }

@@ -184,7 +184,6 @@ void volume_configure(struct fs_volume *vol, const struct fs_volume_config *conf
 {
     vol->config = config ? *config : FS_VOLUME_CONFIG_DEFAULT;
     defaults_resolve(vol->fs, &vol->config);
-    defaults_resolve(vol->fs, &vol->config);
     vol->read_only = vol->config.read_only || !vol->caps.writable;
 }
 

@@ -472,6 +472,35 @@ static void test_read_403(void **state)
     (void)look("hidden", -EACCES);
 }
 
+/* goofys's TestWriteAnonymous: nobody asked for read-only, it is the credentials. */
+static void test_write_anonymous(void **state)
+{
+    (void)state;
+    static const struct fault_step may_not_write[] = {
+        BUCKET,
+        {.match = "PUT",
+         .status = "403 Forbidden",
+         .body = "<Error><Code>AccessDenied</Code></Error>",
+         .times = ANY},
+        {0}};
+    struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
+    struct fs_sattr set = {0};
+    struct fs_node node;
+    struct fs_wcc wcc;
+
+    fault_server_script(server, may_not_write);
+    for (int read_only = 0; read_only < 2; read_only++) {
+        config.read_only = read_only;
+        start(&config, false);
+        struct fs_req req = request();
+        assert_int_equal(fs_mkdir(vol, &req, fs_root(vol), "new", &set, &node, &wcc),
+                         read_only ? -EROFS : -EACCES);
+        (void)look("new", -ENOENT);
+        stop();
+        fault_server_script(server, may_not_write);
+    }
+}
+
 /* ---- types of content ---- */
 
 static const char *put_of(const char *key)
@@ -595,6 +624,7 @@ int main(void)
         CASE(test_no_implicit_listed),
         CASE(test_ttl),
         CASE(test_read_403),
+        CASE(test_write_anonymous),
         CASE(test_put_mime_type),
     };
 
