@@ -56,7 +56,7 @@ const struct setting setting_table[] = {
     {{NULL, "file-mode", 0, "MODE", "mode of files that do not say theirs, octal", set_file_mode},
      V, "0644", false},
     {{NULL, "dir-mode", 0, "MODE", "mode of directories that do not say theirs, octal",
-      set_dir_mode}, V, "0755", false},
+      set_dir_mode}, V, "(0755; the top one 0777)", false},
     {{NULL, "umask", 0, "MODE", "bits taken off these modes; in a mount, off all that is shown",
       set_umask}, V, "0", false},
     {{NULL, "use-content-type", 0, NULL,

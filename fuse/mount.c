@@ -22,6 +22,9 @@ static pthread_mutex_t mount_said_lock = PTHREAD_MUTEX_INITIALIZER;
 static char mount_said[256];
 
 static void mount_log(enum fuse_log_level level, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void mount_log(enum fuse_log_level level, const char *fmt, va_list args)
 {
     char text[256];
     int len = vsnprintf(text, sizeof(text), fmt, args);
