@@ -100,9 +100,6 @@ def fails(numbers, call):
     raise kit.Failed(f"expected {names}")
 
 
-DEAD = (errno.ENOTCONN, errno.ECONNABORTED)  # the second while the kernel still clears up
-
-
 def check_background(case, host):
     """The command ends when files can be used; a second one is refused; unmounting ends the process, and all has arrived."""
     directory = host.directory("back")
@@ -212,7 +209,7 @@ def check_fstab(case, host):
         os.kill(pid, signal.SIGTERM)  # busy or not
         kit.wait_for(lambda: gone(pid), "the end of the process while a file is open")
         kit.check(not fusemount.is_mounted(one), "still mounted after SIGTERM while a file was open")
-        fails(DEAD, lambda: held.write(b"more"))
+        fails(fusemount.DEAD, lambda: held.write(b"more"))
         with contextlib.suppress(OSError):
             held.close()
     kit.equal(host.store.get("held"), b"held", "the object of a file that was open")
@@ -307,7 +304,7 @@ def check_takeover(case, host):
     pid = process_at(directory)
     os.kill(pid, signal.SIGKILL)
     kit.wait_for(lambda: gone(pid), "the end of a killed process")
-    fails(DEAD, lambda: os.listdir(directory))
+    fails(fusemount.DEAD, lambda: os.listdir(directory))
     host.run(kit.BIN, "status", *state, status=3)
     host.mount(directory, *state)
     kit.equal(len([line for line in open("/proc/self/mounts") if f" {directory} " in line]), 1, "mounts at the place")
@@ -315,10 +312,10 @@ def check_takeover(case, host):
         kit.check(read(path(name)) == body, f"{name}, which was closed, is not what was written")
     kit.equal(read(path("d/synced")), b"synced" * 10000, "what fsync had answered")
     for file in (synced, unsynced):
-        fails(DEAD, lambda f=file: f.write(b"more"))
-    fails(DEAD, lambda: os.stat("x", dir_fd=listing))
+        fails(fusemount.DEAD, lambda f=file: f.write(b"more"))
+    fails(fusemount.DEAD, lambda: os.stat("x", dir_fd=listing))
     for file in (synced, unsynced):
-        fails(DEAD, file.close)
+        fails(fusemount.DEAD, file.close)
     reader.close()
     os.close(listing)
     write(path("d/new"), b"new")

@@ -6,12 +6,16 @@
 
 The case has a mount namespace of its own: what is forgotten goes with it.
 """
+import errno
 import json
 import os
 import signal
 import subprocess
 
 import kit
+
+
+DEAD = (errno.ENOTCONN, errno.ECONNABORTED)  # what a mount whose process has died says; the second while the kernel clears up
 
 
 def mounted(directory):
