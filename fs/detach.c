@@ -1,8 +1,9 @@
 /*
  * Taking a file off its base. A renamed file keeps its base under the old key until it is placed;
  * now and then it cannot be placed while somebody else needs that key: two files that swapped names
- * wait for each other, and a silly-renamed file (.nfs*) is never placed at all. Then the bytes of
- * the base that still count are fetched into the stage, and the base is let go.
+ * wait for each other, and a file that stays local (.nfs*, or open and removed) is never placed at
+ * all. Then the bytes of the base that still count are fetched into the stage, and the base is let
+ * go.
  */
 #include "fs/fs_int.h"
 

@@ -25,7 +25,9 @@
  * therefore be cut, at a TARGET (the deletion goes alone, which costs nothing) or at a BASE (the
  * bytes of that base are fetched and the base let go: detach.c). wait_resolve follows what a newly
  * parked waiter waits for, finds the circle that it closes, and cuts it. A file that is to stay
- * local while its base is in the way is cut off in the same way.
+ * local (.nfs*, or open and without a name) while its base is in the way is cut off in the same
+ * way: at once if it is an upload that wants the key, some time later if only a deletion does
+ * (orphan.c).
  */
 #pragma once
 

@@ -274,6 +274,26 @@ static void test_moved_and_removed(void **state)
     bucket_is("m2", "second");
 }
 
+/* Its object goes some time later, also while it stays open. */
+static void test_open_for_long(void **state)
+{
+    uint64_t root = fs_root(rig_vol), ino;
+    int64_t end = clock_mono_ns() + RIG_WAIT_S * CLOCK_S;
+
+    (void)state;
+    (void)rig_put(root, "l", "body of l");
+    again();
+    ino = open_name(root, "l");
+    rig_remove(root, "l", false);
+    while (rig_bucket_has("l")) {
+        assert_true(clock_mono_ns() < end);
+        (void)usleep(50 * 1000);
+    }
+    use_without_name(ino, "body of l");
+    fs_release(rig_vol, ino);
+    stale(ino);
+}
+
 /* The end of the process, before anybody let go: nothing is left. */
 static void test_left_at_a_crash(void **state)
 {
@@ -560,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_directory_there),
         cmocka_unit_test(test_renamed_over),
         cmocka_unit_test(test_moved_and_removed),
+        cmocka_unit_test(test_open_for_long),
         cmocka_unit_test(test_left_at_a_crash),
         cmocka_unit_test(test_removed_in_flight),
         cmocka_unit_test(test_replaced_by_others),
