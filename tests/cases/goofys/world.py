@@ -99,6 +99,8 @@ class Test:
         self.name = function.__name__
         self.random = random.Random(self.name)
         if not prefix:  # where tests share a bucket, each has a directory
+            if "--no-implicit-dir" in words:
+                self.put("")  # or the test's own directory would not be there
             for key in FIXTURE:
                 self.put(key, b"" if key == "zero" else key.encode())
         self.mount = world.mount(words, prefix)
@@ -130,10 +132,10 @@ class Test:
         return f"{self.name}/{key}"
 
     def put(self, key, body=b"", meta=None):
-        if self.kind == "file" and key.endswith("/"):
+        if self.kind == "file" and (key.endswith("/") or not key):
             os.makedirs(os.path.join(self.store.dir, self.key(key)), exist_ok=True)
             return
-        if meta is None and not key.endswith("/"):
+        if meta is None and key and not key.endswith("/"):
             meta = {"name": urllib.parse.quote(key) + "%2b/%23%25%00"}  # goofys has "+/#%00" in its values
         self.store.put(self.key(key), b"" if key.endswith("/") else body, meta)
 
