@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <sys/syscall.h>
 
-enum { MANY = 3000 };
+enum { MANY = 2000 };
 
 static void make_many(int count)
 {
@@ -12,8 +12,7 @@ static void make_many(int count)
 
     for (int i = 0; i < count; i++) {
         (void)snprintf(name, sizeof(name), "d/entry-%d", i);
-        int fd = open(name, O_CREAT | O_WRONLY, 0644);
-        NEED(fd >= 0 && close(fd) == 0);
+        NEED(mknod(name, S_IFREG | 0644, 0) == 0); /* nothing to close: nobody waits for a store */
     }
 }
 
@@ -109,7 +108,7 @@ CASE(dir_changes_while_read)
             (void)snprintf(name, sizeof(name), "d/entry-%d", 500 + names / 4);
             (void)unlink(name);
             (void)snprintf(name, sizeof(name), "d/entry-%d", 1000 + names);
-            OK(close(OK(open(name, O_CREAT | O_WRONLY, 0644))));
+            OK(mknod(name, S_IFREG | 0644, 0));
         }
     }
     closedir(d);

@@ -211,7 +211,7 @@ CASE(rename_bad_flags)
     TRUE(holds("a", "of a"));
 }
 
-enum { ATOMIC_ROUNDS = 200 };
+enum { ATOMIC_ROUNDS = 80 };
 
 /* A name that is always being replaced is always there, and holds one of the two contents. */
 CASE(rename_atomic)
