@@ -7,11 +7,16 @@
  *
  * So a close() counts if something was written since the last one that counted, and it is done by
  * the opener; or by anybody, once the opener has ended, or closed the file after something was
- * written (until then it may only have moved the descriptor, as shells do), or is not known.
+ * written (until then it may only have moved the descriptor, as shells do), or is not known. One of
+ * a file that is new or was cut, and not written yet, counts if it was the opener's only
+ * descriptor: a shell opens the file of a redirection, moves the descriptor and closes the first.
  */
-#include <signal.h>
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -50,15 +55,16 @@ void handle_free_all(struct front *front)
     }
 }
 
+void handle_made(struct handle *h)
+{
+    LOCK_SCOPE(&h->lock);
+    h->wrote = true;
+}
+
 void handle_wrote(struct handle *h)
 {
     LOCK_SCOPE(&h->lock);
     h->wrote = h->ever_wrote = true;
-}
-
-void handle_untold(struct handle *h)
-{
-    handle_wrote(h);
 }
 
 /* The process of a thread; 0 if that cannot be found out. */
@@ -86,17 +92,56 @@ static bool closer_is_other(pid_t opener, pid_t closer)
     return a != 0 && b != 0 && a != b;
 }
 
+/* Is that descriptor one of this node? The kernel tells of what is open without asking us. */
+static bool closer_same_node(const char *fdinfo, fuse_ino_t node)
+{
+    char line[128];
+    unsigned long ino = 0;
+    FILE *f = fopen(fdinfo, "re");
+
+    while (f && ino == 0 && fgets(line, sizeof(line), f))
+        (void)sscanf(line, "ino: %lu", &ino);
+    if (f)
+        (void)fclose(f);
+    return ino == node;
+}
+
+/* Has the process another descriptor of the file? False if that cannot be found out. */
+static bool closer_has_more(const struct handle *h, pid_t thread)
+{
+    fuse_ino_t node = node_id(h->front, h->vol, h->ino);
+    size_t len = strlen(h->front->mountpoint);
+    char path[64], info[64], target[PATH_MAX];
+    bool more = false;
+    int count = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%ld/fd", (long)thread);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && !more && count < CLOSER_FDS_MAX && (e = readdir(dir)); count++) {
+        ssize_t got = readlinkat(dirfd(dir), e->d_name, target, sizeof(target));
+        if (got <= (ssize_t)len || memcmp(target, h->front->mountpoint, len) != 0)
+            continue;
+        (void)snprintf(info, sizeof(info), "/proc/%ld/fdinfo/%.10s", (long)thread, e->d_name);
+        more = closer_same_node(info, node);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return more;
+}
+
 bool handle_closes(struct handle *h, pid_t closer, uint64_t files)
 {
     LOCK_SCOPE(&h->lock);
     if (!h->wrote)
+        return false;
+    if (!h->ever_wrote && closer_has_more(h, closer))
         return false;
     bool opener = closer == h->opener || (h->opener_files != 0 && files == h->opener_files);
     if (!opener && !h->opener_closed && closer_is_other(h->opener, closer))
         return false;
     if (opener) {
         h->opener_files = files;
-        h->opener_closed = true;
+        h->opener_closed = h->ever_wrote;
     }
     h->wrote = false;
     return true;

@@ -65,7 +65,7 @@ void front_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     fi->keep_cache = pages_keep(c.front, node, got.version);
     if (fi->flags & O_TRUNC) {
         err = file_truncate(&c);
-        handle_wrote(h);
+        handle_made(h);
     }
     if (err) {
         reply_err(&c, err);
@@ -81,15 +81,21 @@ void front_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
 /* Makes the file and takes a reference of it; again if somebody removed it in between. */
 static int file_create(struct call *c, const char *name, const struct fs_sattr *set,
-                       struct fs_node *ret)
+                       struct fs_node *ret, uint64_t *ret_version)
 {
+    struct fs_open opened;
     struct fs_wcc wcc;
     int err;
 
     do {
         err = fs_create(c->vol, &c->fs, c->ino, name, FS_CREATE_GUARDED, set, NULL, ret, &wcc);
-        if (!err && fs_reopen(ret->vol, ret->ino))
+        if (err)
+            continue;
+        struct fs_req req = c->fs;
+        if (fs_open(ret->vol, &req, ret->ino, FS_ACCESS_MODIFY, &opened))
             err = -EAGAIN;
+        else
+            *ret_version = opened.version;
     } while (call_again(c, &err));
     return err;
 }
@@ -105,7 +111,8 @@ void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
     if (!call_begin(&c, req, parent))
         return;
     struct fs_sattr set = {.set = FS_SET_MODE, .mode = mode & 07777 & ~c.front->config.umask};
-    int err = file_create(&c, name, &set, &node);
+    uint64_t version = 0;
+    int err = file_create(&c, name, &set, &node, &version);
     if (err == -EEXIST && !(fi->flags & O_EXCL))
         err = -ESTALE;
     if (err) {
@@ -113,8 +120,9 @@ void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
         return;
     }
     struct handle *h = handle_new(c.front, node.vol, node.ino, fuse_req_ctx(req)->pid);
-    handle_wrote(h); /* an empty file is something, too */
+    handle_made(h);
     file_info(fi, h);
+    (void)pages_keep(c.front, node_id(c.front, node.vol, node.ino), version);
     reply_create(&c, &node, fi);
 }
 
@@ -192,7 +200,7 @@ void front_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     if (handle_closes(h, fuse_req_ctx(req)->pid, fi->lock_owner)) {
         err = file_commit(&c, c.front->config.commit != FRONT_COMMIT_LOCAL);
         if (err == -EINTR || err == -EIO)
-            handle_untold(h);
+            handle_made(h); /* nobody told how it went: the next one does */
     }
     reply_err(&c, err);
 }

@@ -35,7 +35,8 @@ enum {
     INVALID_MAX = 16384,  /* queued invalidations; with more, attributes are not believed */
     PAGES_SETS = 4096,    /* of four files each whose cached pages' version is known */
     PAGES_WAYS = 4,
-    HOLD_STOP_MS = 5000, /* so long the last replies may take to become durable */
+    CLOSER_FDS_MAX = 1024, /* descriptors of a process that are looked at */
+    HOLD_STOP_MS = 5000,   /* so long the last replies may take to become durable */
 };
 
 enum held_kind { HELD_ERR, HELD_ENTRY, HELD_CREATE, HELD_ATTR, HELD_WRITE };
@@ -46,7 +47,7 @@ struct handle {              /* an open file: fuse_file_info.fh */
     struct fs_volume *vol;
     uint64_t ino;
     pthread_mutex_t lock; /* a leaf: what follows */
-    bool wrote;           /* since the last close() that told how it went */
+    bool wrote;           /* or made, since the last close() that told how it went */
     bool ever_wrote;
     pid_t opener;          /* the thread that opened it, as the kernel names it; 0: not known */
     uint64_t opener_files; /* its table of descriptors (fuse's lock owner); 0: not seen yet */
@@ -191,11 +192,10 @@ struct handle *handle_new(struct front *front, struct fs_volume *vol, uint64_t i
 void handle_free(struct handle *h);
 /* When no request comes any more: releases what programs had open when it was unmounted. */
 void handle_free_all(struct front *front);
+void handle_made(struct handle *h); /* a new file, or one that was cut */
 void handle_wrote(struct handle *h);
 /* Somebody closes a descriptor of h: does it have to wait until what was written is safe? */
 bool handle_closes(struct handle *h, pid_t closer, uint64_t files);
-/* Nobody told how what was written went. */
-void handle_untold(struct handle *h);
 
 /* --- the operations --- */
 

@@ -55,5 +55,6 @@ void rig_put(const char *name, const char *body); /* through the mount */
 bool rig_body_is(const char *path, const char *body);
 
 /* Runs fn(arg) in a child that may only make system calls; its exit status. */
+pid_t rig_fork(void);
 pid_t rig_child(int (*fn)(void *arg), void *arg);
 int rig_child_wait(pid_t pid); /* exit status, or -signal */

@@ -101,7 +101,7 @@ static void test_set_id(void **state)
         rig_put("f", "12345");
         assert_int_equal(chown(rig_path("f"), 12, 34), 0);
         assert_int_equal(chmod(rig_path("f"), 06775), 0);
-        pid_t pid = fork();
+        pid_t pid = rig_fork();
         if (pid == 0) {
             bool changed;
             int fd = open(rig_path("f"), O_RDWR);
