@@ -18,7 +18,7 @@ static char rig_file[64];
 const char *rig_path(void)
 {
     if (!rig_file[0]) {
-        (void)strcpy(rig_file, "/tmp/pailfs-options-XXXXXX");
+        (void)snprintf(rig_file, sizeof(rig_file), "/tmp/pailfs-options-XXXXXX");
         int fd = mkstemp(rig_file);
         assert_true(fd >= 0);
         assert_int_equal(close(fd), 0);
@@ -48,7 +48,7 @@ int rig_parse(const char *line, struct serve_options *ret, struct cmd_error *ret
     int argc = 0;
 
     assert_true(strlen(line) < sizeof(buf));
-    (void)strcpy(buf, line);
+    (void)snprintf(buf, sizeof(buf), "%s", line);
     for (char *p = strtok_r(buf, " ", &save); p; p = strtok_r(NULL, " ", &save)) {
         assert_true(argc < ARGS_MAX);
         for (char *q = p; *q; q++)

@@ -178,80 +178,79 @@ static void test_mount(void **state)
 
 #define EXPORT "[export /a]\nurl = s3://a\n"
 
+static const struct {
+    const char *text, *sentence;
+} mistakes[] = {
+    {"", "nothing to serve"},
+    {"[pailfs]\n", "nothing to serve: expected a URL such as s3://BUCKET or "
+                   "file:///DIRECTORY, or a section [export NAME]"},
+    {"url = s3://a\n", ":1: url stands before the first section"},
+    {"\n[export /a\n", ":2: [export /a: expected a section such as"},
+    {"[export /a] x\n", ":1: [export /a] x: expected a section"},
+    {"[]\n", ":1: unknown section []: expected [pailfs]"},
+    {"[exports /a]\n", ":1: unknown section [exports]"},
+    {"[pailfs /a]\n", ":1: [pailfs /a]: expected no name"},
+    {"[defaults a]\n", ":1: [defaults a]: expected no name"},
+    {"[export]\n", ":1: [export]: expected a name"},
+    {"[export a]\n", ":1: [export a]: expected a path such as /media"},
+    {"[export /a/../b]\n", "expected a path such as /media"},
+    {"[mount mnt]\n", ":1: [mount mnt]: expected an absolute path"},
+    {"[submount \"\"]\n", ":1: [submount]: expected a name"},
+    {"[pailfs]\n[pailfs]\n", ":2: [pailfs] is there twice: first in line 1"},
+    {EXPORT "[export /a]\n", ":3: [export /a] is there twice: first in line 1"},
+    {"[export /a]\nregion = r\n", ":1: [export /a] has no url: expected url = s3://BUCKET"},
+    {"[mount /a]\n", ":1: [mount /a] has no url"},
+    {EXPORT "[submount /a/b]\n", ":3: [submount /a/b] has no url"},
+    {EXPORT "colour = red\n", ":3: unknown option colour in [export /a]"},
+    {EXPORT "nfs-port = 1\n", ":3: nfs-port belongs into [pailfs], not into [export /a]"},
+    {EXPORT "allow-other = yes\n", ":3: allow-other belongs into [defaults]"},
+    {"[pailfs]\nregion = r\n", ":2: region belongs into [defaults], not into [pailfs]"},
+    {"[pailfs]\nurl = s3://a\n", ":2: url belongs into [export ...], not into [pailfs]"},
+    {"[defaults]\nurl = s3://a\n", ":2: url belongs into [export ...]"},
+    {"[defaults]\nstate-dir = /x\n", ":2: state-dir belongs into [pailfs]"},
+    {"[mount /m]\nurl = s3://a\nsquash = all\n", ":3: squash belongs into [defaults]"},
+    {"[pailfs]\nconfig = x\n", ":2: config: expected on the command line"},
+    {"[pailfs]\nfuse = /mnt\n", ":2: fuse: expected on the command line"},
+    {EXPORT "region\n", ":3: region: expected NAME = VALUE"},
+    {EXPORT "= r\n", ":3: unknown option  in [export /a]"},
+    {EXPORT "region =\n", ":3: region = : expected the name of a region"},
+    {EXPORT "region = a\nregion = b\n", ":4: region is given twice: first in line 3"},
+    {EXPORT "attr-ttl = 1s\nstat_cache_ttl = 2s\n", ":4: attr-ttl is given twice: first in line 3"},
+    {EXPORT "url = s3://b\n", ":3: url is given twice: first in line 2"},
+    {EXPORT "read-only = perhaps\n", ":3: read-only = perhaps: expected yes or no"},
+    {EXPORT "read-only =\n", ":3: read-only = : expected yes or no"},
+    {EXPORT "attr-ttl = 60\n", ":3: attr-ttl = 60: expected a time with its unit"},
+    {EXPORT "file-mode = 0999\n", ":3: file-mode = 0999: expected permission bits"},
+    {EXPORT "allow =\n", ":3: allow = : expected a value"},
+    {EXPORT "allow = 10.0.0.1/8\n", ":3: allow = 10.0.0.1/8: expected all bits"},
+    {EXPORT "endpoint = eu-west-1\n", ":3: endpoint = eu-west-1: expected a URL such as"},
+    {EXPORT "cache = /tmp\n", ":3: cache = /tmp: there is no cache of data on disk"},
+    {EXPORT "path-style = yes\nvirtual-style = yes\n",
+     ":1: [export /a]: path-style and virtual-style exclude each other"},
+    {EXPORT "sse = yes\nsse-c = @/nowhere\n", ":1: [export /a]: sse-c excludes"},
+    {"[export /a]\nurl = media\n", ":2: url = media: expected a URL such as"},
+    {"[export /a]\nurl =\n", ":2: url = : expected a URL"},
+    {EXPORT "[export /b]\nurl = s3://a\n", ":3: s3://a is given twice"},
+    {EXPORT "[mount /m]\nurl = s3://a\nregion = x\n",
+     ":5: region: expected in the section of /a, which [mount /m] shows"},
+    {EXPORT "[mount /m]\nurl = s3://b\n[mount \"/m\"]\nurl = s3://b\n",
+     ":5: [mount /m] is there twice: first in line 3"},
+    {EXPORT "[submount /b/c]\nurl = s3://b\n",
+     "/b/c: expected a path below an export or a mount, such as /a/sub"},
+    {EXPORT "[submount /a]\nurl = s3://b\n", "/a: expected a path below"},
+    {EXPORT "[submount /a/../b]\nurl = s3://b\n", "expected a path such as /media/sub"},
+};
+
 static void test_mistakes(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *sentence;
-    } cases[] = {
-        {"", "nothing to serve"},
-        {"[pailfs]\n", "nothing to serve: expected a URL such as s3://BUCKET or "
-                       "file:///DIRECTORY, or a section [export NAME]"},
-        {"url = s3://a\n", ":1: url stands before the first section"},
-        {"\n[export /a\n", ":2: [export /a: expected a section such as"},
-        {"[export /a] x\n", ":1: [export /a] x: expected a section"},
-        {"[]\n", ":1: unknown section []: expected [pailfs]"},
-        {"[exports /a]\n", ":1: unknown section [exports]"},
-        {"[pailfs /a]\n", ":1: [pailfs /a]: expected no name"},
-        {"[defaults a]\n", ":1: [defaults a]: expected no name"},
-        {"[export]\n", ":1: [export]: expected a name"},
-        {"[export a]\n", ":1: [export a]: expected a path such as /media"},
-        {"[export /a/../b]\n", "expected a path such as /media"},
-        {"[mount mnt]\n", ":1: [mount mnt]: expected an absolute path"},
-        {"[submount \"\"]\n", ":1: [submount]: expected a name"},
-        {"[pailfs]\n[pailfs]\n", ":2: [pailfs] is there twice: first in line 1"},
-        {EXPORT "[export /a]\n", ":3: [export /a] is there twice: first in line 1"},
-        {"[export /a]\nregion = r\n", ":1: [export /a] has no url: expected url = s3://BUCKET"},
-        {"[mount /a]\n", ":1: [mount /a] has no url"},
-        {EXPORT "[submount /a/b]\n", ":3: [submount /a/b] has no url"},
-        {EXPORT "colour = red\n", ":3: unknown option colour in [export /a]"},
-        {EXPORT "nfs-port = 1\n", ":3: nfs-port belongs into [pailfs], not into [export /a]"},
-        {EXPORT "allow-other = yes\n", ":3: allow-other belongs into [defaults]"},
-        {"[pailfs]\nregion = r\n", ":2: region belongs into [defaults], not into [pailfs]"},
-        {"[pailfs]\nurl = s3://a\n", ":2: url belongs into [export ...], not into [pailfs]"},
-        {"[defaults]\nurl = s3://a\n", ":2: url belongs into [export ...]"},
-        {"[defaults]\nstate-dir = /x\n", ":2: state-dir belongs into [pailfs]"},
-        {"[mount /m]\nurl = s3://a\nsquash = all\n", ":3: squash belongs into [defaults]"},
-        {"[pailfs]\nconfig = x\n", ":2: config: expected on the command line"},
-        {"[pailfs]\nfuse = /mnt\n", ":2: fuse: expected on the command line"},
-        {EXPORT "region\n", ":3: region: expected NAME = VALUE"},
-        {EXPORT "= r\n", ":3: unknown option  in [export /a]"},
-        {EXPORT "region =\n", ":3: region = : expected the name of a region"},
-        {EXPORT "region = a\nregion = b\n", ":4: region is given twice: first in line 3"},
-        {EXPORT "attr-ttl = 1s\nstat_cache_ttl = 2s\n",
-         ":4: attr-ttl is given twice: first in line 3"},
-        {EXPORT "url = s3://b\n", ":3: url is given twice: first in line 2"},
-        {EXPORT "read-only = perhaps\n", ":3: read-only = perhaps: expected yes or no"},
-        {EXPORT "read-only =\n", ":3: read-only = : expected yes or no"},
-        {EXPORT "attr-ttl = 60\n", ":3: attr-ttl = 60: expected a time with its unit"},
-        {EXPORT "file-mode = 0999\n", ":3: file-mode = 0999: expected permission bits"},
-        {EXPORT "allow =\n", ":3: allow = : expected a value"},
-        {EXPORT "allow = 10.0.0.1/8\n", ":3: allow = 10.0.0.1/8: expected all bits"},
-        {EXPORT "endpoint = eu-west-1\n", ":3: endpoint = eu-west-1: expected a URL such as"},
-        {EXPORT "cache = /tmp\n", ":3: cache = /tmp: there is no cache of data on disk"},
-        {EXPORT "path-style = yes\nvirtual-style = yes\n",
-         ":1: [export /a]: path-style and virtual-style exclude each other"},
-        {EXPORT "sse = yes\nsse-c = @/nowhere\n", ":1: [export /a]: sse-c excludes"},
-        {"[export /a]\nurl = media\n", ":2: url = media: expected a URL such as"},
-        {"[export /a]\nurl =\n", ":2: url = : expected a URL"},
-        {EXPORT "[export /b]\nurl = s3://a\n", ":3: s3://a is given twice"},
-        {EXPORT "[mount /m]\nurl = s3://a\nregion = x\n",
-         ":5: region: expected in the section of /a, which [mount /m] shows"},
-        {EXPORT "[mount /m]\nurl = s3://b\n[mount \"/m\"]\nurl = s3://b\n",
-         ":5: [mount /m] is there twice: first in line 3"},
-        {EXPORT "[submount /b/c]\nurl = s3://b\n",
-         "/b/c: expected a path below an export or a mount, such as /a/sub"},
-        {EXPORT "[submount /a]\nurl = s3://b\n", "/a: expected a path below"},
-        {EXPORT "[submount /a/../b]\nurl = s3://b\n", "expected a path such as /media/sub"},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
         struct serve_options o;
         struct cmd_error error = {{0}};
-        rig_write(cases[i].text);
+        rig_write(mistakes[i].text);
         assert_int_equal(rig_check(&o, &error), -EINVAL);
-        rig_says(cases[i].text, &error, cases[i].sentence);
-        if (cases[i].sentence[0] == ':') /* then the file's name is before it */
+        rig_says(mistakes[i].text, &error, mistakes[i].sentence);
+        if (mistakes[i].sentence[0] == ':') /* then the file's name is before it */
             assert_memory_equal(error.text, rig_path(), strlen(rig_path()));
         serve_options_clear(&o);
     }

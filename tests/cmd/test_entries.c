@@ -195,7 +195,6 @@ static void test_refusals(void **state)
         {"mount -o iam_role=auto s3://b /tmp", "credentials of instances"},
         {"mount -o endpoint=eu-west-1 s3://b /tmp",
          "the name of a region is for the option region"},
-        {"mount --part-sizes 5:1000,25 s3://b /tmp", "expected part-size"},
         {"mount --setuid 5 s3://b /tmp", "expected pailfs to be started as that user"},
         {"mount --acl everybody s3://b /tmp", "--acl everybody: expected private, public-read"},
         {"mount --sse-c c2hvcnQ= s3://b /tmp", "expected a key of 256 bits"},
