@@ -32,6 +32,7 @@
 #include "base/clock.h"
 #include "cloud/store.h"
 #include "db/db.h"
+#include "fs/copy.h"
 #include "fs/defaults.h"
 #include "fs/extent.h"
 #include "fs/fs.h"
@@ -315,6 +316,7 @@ struct fs_volume {
     int64_t conflict_ms;    /* wall clock, in the last conflict name */
     uint64_t damaged_bytes; /* staged ones that were missing or damaged at the start */
     struct status_log log;
+    struct copy_memory copies; /* copy.c */
     pthread_mutex_t walk_lock;   /* one walk at a time; taken before lock */
     struct inode *walk_at_dirty; /* where the walk over a list goes on; see walk.c */
     struct intent *walk_at_intent;

@@ -17,13 +17,14 @@
 enum { PLACE_DEADLINE_S = 60, PLACE_AGAIN_MS = 50 };
 
 /* What must hold of the target for the upload to be ours to make. Lock held. */
-static void place_precondition(struct fs_volume *vol, struct place *p, const struct inode *ino)
+void place_precondition(struct fs_volume *vol, struct place *p, const struct inode *ino)
 {
     const struct intent *intent = intent_find(vol, p->target);
 
     if (p->type == FS_DIR)
         return; /* a marker says nothing that could be lost */
-    if (ino->base_etag && strcmp(p->base_key, p->target) == 0)
+    /* That of a copy has its own at the target, or none. */
+    if (ino->base_etag && (p->copy || strcmp(p->base_key, p->target) == 0))
         p->if_match = mem_strdup(ino->base_etag);
     else if (intent)
         p->if_match = mem_strdup(intent->etag); /* takes the place of the deletion */
@@ -74,7 +75,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     return 0;
 }
 
-static void place_clear(struct place *p)
+void place_clear(struct place *p)
 {
     free(p->base_etag);
     free(p->symlink);
@@ -84,9 +85,8 @@ static void place_clear(struct place *p)
     store_meta_clear(&p->meta);
 }
 
-/* Stores without conditional writes: a look just before, which narrows the window and does not
- * close it. */
-static int place_look_before(struct place *p)
+/* This narrows the window and does not close it. */
+int place_look_before(struct place *p)
 {
     bool conditional =
         p->content || p->type == FS_LNK ? p->vol->caps.cond_put : p->vol->caps.cond_copy;
@@ -111,7 +111,8 @@ static void place_rebase(struct fs_volume *vol, struct inode *ino, const struct 
     struct intent *old;
 
     /* The base lay elsewhere, and was not on its way out yet: a child of a renamed directory. */
-    if (p->base_etag && strcmp(p->base_key, p->target) != 0 && !intent_find(vol, p->base_key))
+    if (!p->copy && p->base_etag && strcmp(p->base_key, p->target) != 0 &&
+        !intent_find(vol, p->base_key))
         intent_delete(vol, c, ino->key ? ino->key->parent : 0, p->base_key, p->base_etag);
     inode_set_base(vol, ino, moved ? p->target : NULL, p->etag, p->size);
     if (ino->flight_len < ino->base_len)
@@ -137,7 +138,27 @@ static void place_note_error(struct inode *ino, int err, const char *text)
     ino->last_err_ns = err ? clock_wall_ns() : 0;
 }
 
-static void place_succeeded(struct fs_volume *vol, struct inode *ino, const struct place *p,
+/* Unless the file got content of its own meanwhile, the copy is it. */
+static void place_copied(struct inode *ino, struct place *p)
+{
+    p->copied = ino->write_version == p->write_version;
+    if (p->copied) {
+        ino->base_len = ino->size = ino->disk_size = p->copy_len;
+        inode_stamp(ino, false);
+    }
+    if (place_has_content(ino))
+        ino->flags |= INODE_DIRTY;
+}
+
+/* Nothing is lost: the file is as it was. */
+static void place_copy_failed(struct fs_volume *vol, struct inode *ino, int err)
+{
+    if (err != -EAGAIN && err != -EIO) /* it was not carried out */
+        flight_forget(vol, ino);
+    ino->due_ns = clock_mono_ns() + vol->fs->config.quiet_ns;
+}
+
+static void place_succeeded(struct fs_volume *vol, struct inode *ino, struct place *p,
                             struct change *c)
 {
     if (ino->type == FS_DIR) {
@@ -165,6 +186,8 @@ static void place_succeeded(struct fs_volume *vol, struct inode *ino, const stru
         }
         if (ino->write_version == p->write_version)
             ino->flags &= ~(uint32_t)INODE_DIRTY;
+        if (p->copy)
+            place_copied(ino, p);
     }
     if (p->meta_old)
         ino->flags |= INODE_META_DIRTY;
@@ -200,8 +223,7 @@ static void place_failed(struct fs_volume *vol, struct inode *ino, const struct 
               strerrordesc_np(-err), LOG_Q(p->error_text), ino->tries);
 }
 
-/* Takes the outcome into the state. Lock held. */
-static void place_settle(struct fs_volume *vol, struct inode *ino, const struct place *p, int err)
+void place_settle(struct fs_volume *vol, struct inode *ino, struct place *p, int err)
 {
     struct change c;
 
@@ -225,6 +247,9 @@ static void place_settle(struct fs_volume *vol, struct inode *ino, const struct 
     } else if (ino->flags & INODE_ORPHAN) {
         if (err == -ESTALE)
             conflict_spare(vol, p, &c);
+    } else if (p->copy) {
+        place_copy_failed(vol, ino, err);
+        change_row(&c, ino);
     } else if (err == -ESTALE && p->older) {
         flight_take_old(vol, ino, p->etag, &c);
         ino->due_ns = clock_mono_ns();

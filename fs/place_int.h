@@ -36,6 +36,9 @@ struct place {
     bool progress;               /* parts that are recorded were sent */
     bool mpu_over;               /* the multipart upload was completed */
     bool mpu_dead;               /* it cannot be used any more */
+    bool copy;                   /* the base is another file's, and stays: see copy.c */
+    uint64_t copy_len;           /* how much of it is to show */
+    bool copied;                 /* it does */
     bool older; /* the object that is there is that of inode->old_flight, with that etag */
 };
 
@@ -44,6 +47,16 @@ struct place {
 int place_data(struct place *p);
 /* One request with its outcome taken into p. */
 int place_call(struct place *p, struct store_req *r);
+
+/* --- place.c, for copy.c --- */
+
+/* What must hold of the target for the upload to be ours to make. Lock held. */
+void place_precondition(struct fs_volume *vol, struct place *p, const struct inode *ino);
+/* For stores without conditional writes: looks just before. Without the lock. */
+int place_look_before(struct place *p);
+/* Takes the outcome into the state. Lock held. */
+void place_settle(struct fs_volume *vol, struct inode *ino, struct place *p, int err);
+void place_clear(struct place *p);
 
 /* --- for place_parts.c --- */
 
