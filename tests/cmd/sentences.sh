@@ -136,6 +136,40 @@ refuse 1 "$work/damaged" serve --state-dir "$work/damaged" "${common[@]}" "file:
 mkdir -p "$work/taken/control"
 refuse 1 "$work/taken/control: something that is no socket" serve --state-dir "$work/taken" "${common[@]}" "file://$data"
 
+echo "== a configuration file"
+conf=$work/pailfs.conf
+mkdir -p "$work/other"
+cat >"$conf" <<END
+[pailfs]
+state-dir = $work/state-conf
+nfs-port = $port
+portmap = off
+[defaults]
+enable-mtime = yes
+[export /data]
+url = file://$data
+[export /other]
+url = file://$work/other
+read-only = yes
+END
+"$pailfs" check-config "$conf" >"$work/out" 2>"$work/err" || fail "check-config"
+grep -q "^export /other: file://$work/other, read-only$" "$work/out" || fail "what check-config says"
+grep -q "^pailfs: note: $conf:6: enable-mtime = yes: always so here" "$work/err" || fail "the note of check-config"
+"$pailfs" check-config "$conf" >/dev/full 2>"$work/err" && fail "check-config into a full device"
+env -i "$pailfs" check-config "$conf" >"$work/out" 2>"$work/err" || fail "check-config without an environment"
+if start "$work/log" serve -c "$conf" --squash none; then
+    grep -q 'event=export name="/data".*access=rw' "$work/log" || fail "no word of /data"
+    grep -q 'event=export name="/other".*access=ro' "$work/log" || fail "no word of /other"
+    stop $started || fail "exit status after SIGTERM"
+fi
+echo 'colour = red' >>"$conf"
+refuse 1 "$conf:12: unknown option colour in \\[export /other\\]" check-config "$conf"
+refuse 2 "$conf:12: unknown option colour in \\[export /other\\]" serve -c "$conf"
+refuse 1 "$work/none: No such file" check-config "$work/none"
+refuse 2 "$work/none: No such file" serve -c "$work/none"
+refuse 2 'expected one FILE' check-config
+refuse 2 'expected one FILE' check-config "$conf" "$conf"
+
 echo "== in use"
 if start "$work/log" serve --state-dir "$state" "${common[@]}" "file://$data"; then
     running=$started
