@@ -22,13 +22,15 @@ void command_mount_help(FILE *out)
 }
 
 /* "mount -a" of an init script has neither PATH, where fusermount3 is found, nor HOME, where
- * credentials are. */
+ * credentials are; and mount.fuse3 says HOME=/root where mount(8) has cleared a user's environment.
+ */
 static void fill_environment(void)
 {
     /* NOLINTBEGIN(concurrency-mt-unsafe): before any thread starts */
     if (!getenv("PATH"))
         (void)setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-    if (!getenv("HOME")) {
+    const char *home = getenv("HOME");
+    if (!home || access(home, X_OK)) {
         const struct passwd *user = getpwuid(geteuid());
         if (user)
             (void)setenv("HOME", user->pw_dir, 1);

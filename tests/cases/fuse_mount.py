@@ -5,6 +5,7 @@ import errno
 import glob
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -281,7 +282,29 @@ def check_user(case, host):
         host.run(*become, "cat", f"{mine}/f", says="mine")
         host.run(*become, "fusermount3", "-u", mine)
         write(conf, b"user_allow_other\n")
-    case.step("nobody mounts, with and without user_allow_other")
+    check_user_line(case, host, become[:-1], home, mine, url or host.store.url)
+    case.step("nobody mounts, with and without user_allow_other, and by a line of fstab")
+
+
+def check_user_line(case, host, become, home, mine, url):
+    """A line with "user": mount(8) and mount.fuse3 leave hardly anything of the environment, nor a HOME that is the user's."""
+    own = {"/etc/passwd": re.sub("^nobody:.*$", f"nobody:x:{NOBODY.pw_uid}:{NOBODY.pw_gid}::{home}:/bin/sh", open("/etc/passwd").read(),
+                                 flags=re.M),
+           "/etc/fstab": f"{url} {mine} fuse.pailfs user,noauto,_netdev,log_file={home}/log"
+                         + "".join(f",{word}" for word in fstab_words(host.store)) + " 0 0\n"}
+    for path, text in own.items():
+        if not os.path.exists(path):
+            return
+        write(case.path(os.path.basename(path)), text.encode())
+        subprocess.run(["mount", "--bind", case.path(os.path.basename(path)), path], check=True)
+    if host.store.name == "s3":  # where the user's credentials are
+        os.makedirs(f"{home}/.aws")
+        write(f"{home}/.aws/credentials", f"[default]\naws_access_key_id={stores.KEY}\naws_secret_access_key={stores.SECRET}\n".encode())
+    env = {k: v for k, v in host.env.items() if not k.startswith("AWS_")}
+    host.run(*become, "mount", mine, env=env)
+    host.run(*become, "cat", f"{mine}/f", says="mine")
+    host.run(*become, "umount", mine, env=env)
+    kit.check(not fusemount.is_mounted(mine), "still mounted after a user's umount")
 
 
 def check_takeover(case, host):
