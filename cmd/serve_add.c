@@ -65,6 +65,14 @@ int reading_make_options(struct reading *r, const struct config_section *section
 
 /* --- what is served --- */
 
+/* Two stores may have buckets of the same name. */
+static bool same_endpoint(const struct export_options *a, const struct export_options *b)
+{
+    const char *x = a->store.endpoint, *y = b->store.endpoint;
+
+    return x && y ? strcmp(x, y) == 0 : x == y;
+}
+
 int reading_add_export(struct reading *r, const char *url, const char *name, unsigned line,
                        bool hidden, const struct export_options *options)
 {
@@ -77,7 +85,7 @@ int reading_add_export(struct reading *r, const char *url, const char *name, uns
             return reading_refuse(
                 r, line, "two exports are called %s: give one another name, as in %s=/OTHER", name,
                 url);
-        if (strcmp(o->exports[i].url, url) == 0)
+        if (strcmp(o->exports[i].url, url) == 0 && same_endpoint(&o->exports[i].options, options))
             return reading_refuse(r, line, "%s is given twice", url);
     }
     o->exports = mem_rearray(o->exports, o->export_count + 1, sizeof(*o->exports));
@@ -153,12 +161,33 @@ static int check_shared(struct reading *r, const struct config_section *section,
         const struct setting_given *given = &section->settings.all[i];
         const char *name = given->setting->def.name;
         if (given->setting->scope & (SETTING_VOLUME | SETTING_STORE) &&
-            strcmp(name, "read-only") != 0 && strcmp(name, "umask") != 0)
+            strcmp(name, "read-only") != 0 && strcmp(name, "umask") != 0 &&
+            strcmp(name, "endpoint") != 0)
             return reading_refuse(r, given->line,
                                   "%s: expected in the section of %s, which %s shows on this host",
                                   name, export->name, section->title);
     }
     return 0;
+}
+
+/* The export that a mount shows: of the same bucket. Without an endpoint of its own it is meant to
+ * have that of the export. */
+static const struct serve_export *find_shared(struct reading *r,
+                                              const struct config_section *section,
+                                              const struct export_options *options)
+{
+    const struct serve_export *found = NULL;
+
+    for (size_t i = 0; i < r->o->export_count; i++) {
+        const struct serve_export *e = &r->o->exports[i];
+        if (strcmp(e->url, options->url) != 0)
+            continue;
+        if (same_endpoint(&e->options, options))
+            return e;
+        if (!found && !setting_last(&section->settings, "endpoint"))
+            found = e;
+    }
+    return found;
 }
 
 int reading_add_section_mount(struct reading *r, const struct config_section *section)
@@ -171,11 +200,7 @@ int reading_add_section_mount(struct reading *r, const struct config_section *se
     const char *dir = err ? NULL : reading_resolve(r, section->name, section->line);
     if (!dir)
         return -EINVAL;
-    const struct serve_export *found = NULL;
-    for (size_t i = 0; i < r->o->export_count && !found; i++) {
-        if (strcmp(r->o->exports[i].url, options.url) == 0)
-            found = &r->o->exports[i];
-    }
+    const struct serve_export *found = find_shared(r, section, &options);
     const char *name = found ? found->name : dir;
     if (found) {
         err = check_shared(r, section, found);

@@ -132,6 +132,31 @@ static void test_levels(void **state)
     serve_options_clear(&o);
 }
 
+/* Buckets of the same name at two endpoints are two, and a mount shows the one it means. */
+static void test_endpoints(void **state)
+{
+    (void)state;
+    struct serve_options o;
+    struct cmd_error error = {{0}};
+
+    rig_write("[defaults]\nendpoint = http://one\n"
+              "[export /a]\nurl = s3://a\n"
+              "[export /b]\nurl = s3://a\nendpoint = http://two\n"
+              "[export /c]\nurl = s3://c\nendpoint = http://two\n"
+              "[mount /m1]\nurl = s3://a\n"
+              "[mount /m2]\nurl = s3://a\nendpoint = http://two\n"
+              "[mount /m3]\nurl = s3://a\nendpoint = http://three\nregion = x\n"
+              "[mount /m4]\nurl = s3://c\n");
+    if (rig_check(&o, &error))
+        fail_msg("%s", error.text);
+    assert_int_equal(o.export_count, 4);
+    assert_string_equal(o.mounts[0].name, "/a");
+    assert_string_equal(o.mounts[1].name, "/b");
+    assert_string_equal(o.mounts[2].name, "/m3");
+    assert_string_equal(o.mounts[3].name, "/c");
+    serve_options_clear(&o);
+}
+
 /* pailfs mount -c: by its mountpoint, or the only one. Sub-mounts of others are left out. */
 static void test_mount(void **state)
 {
@@ -330,10 +355,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole), cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_mount), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_lines), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_whole),     cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_endpoints), cmocka_unit_test(test_mount),
+        cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_notes),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);
