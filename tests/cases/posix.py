@@ -25,6 +25,9 @@ def local(case):
     os.mkdir(where)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "strictatime,mode=777", "tmpfs", where], check=True)
     here(case, where)
+    table = subprocess.run([PROGRAM, "--differences"], capture_output=True, text=True, check=True).stdout
+    with open(os.path.join(kit.ROOT, "README.md")) as f:
+        kit.check(table in f.read(), f"README.md has not this table of what differs:\n{table}")
 
 
 def here(case, where):

@@ -3,7 +3,7 @@
  * Each case runs in a process and a directory of its own, which is its working directory.
  *
  *     posix local|fuse|nfs DIRECTORY [CASE...]     runs; CASE is a pattern, -CASE all but those
- *     posix --differences                          what differs, as README has it
+ *     posix --differences                          what differs: rows of README's table
  *
  * A case says what the man pages say. Where a mount of pailfs, or NFS itself, cannot do that, the
  * case names a row of the one table in differ.c: CAN(DIFFER_LINK, link(...)) must succeed locally
@@ -97,24 +97,24 @@ int64_t ns_of(struct timespec time);
 /* fn in a child process, as root or whoever calls; its exit status. */
 int in_child(void (*fn)(void *arg), void *arg);
 
-enum differ {
-    DIFFER_LINK,
-    DIFFER_NODE,
-    DIFFER_FIFO,
-    DIFFER_TMPFILE,
-    DIFFER_RENAME_FLAGS,
-    DIFFER_EXCHANGE,
-    DIFFER_NAME_UTF8,
-    DIFFER_DEEP,
-    DIFFER_ATIME,
-    DIFFER_XATTR,
-    DIFFER_XATTR_OTHER,
-    DIFFER_ALLOCATE,
-    DIFFER_COLLAPSE,
-    DIFFER_SEEK,
-    DIFFER_HUGE,
-    DIFFER_STALE,
-    DIFFER_COUNT,
+enum differ { /* in the order of README's table */
+              DIFFER_LINK,
+              DIFFER_NODE,
+              DIFFER_FIFO,
+              DIFFER_TMPFILE,
+              DIFFER_NAME_UTF8,
+              DIFFER_DEEP,
+              DIFFER_HUGE,
+              DIFFER_ATIME,
+              DIFFER_COLLAPSE,
+              DIFFER_XATTR_OTHER,
+              DIFFER_XATTR,
+              DIFFER_RENAME_FLAGS,
+              DIFFER_EXCHANGE,
+              DIFFER_ALLOCATE,
+              DIFFER_SEEK,
+              DIFFER_STALE,
+              DIFFER_COUNT,
 };
 bool differs(enum differ which);
 int differ_errno(enum differ which); /* 0: no error, it just is otherwise */
