@@ -209,11 +209,24 @@ bool meta_is_attribute(const char *name)
     return false;
 }
 
-/* Other people's metadata goes back as it came when we write the object. */
-static char *meta_extra(const struct store_meta *meta)
+#define META_TYPE "\1type="
+
+/* What a store says of objects that were given no type. */
+static bool meta_type_is_none(const char *type)
 {
+    return strcmp(type, "binary/octet-stream") == 0 ||
+           strcmp(type, "application/octet-stream") == 0;
+}
+
+/* Other people's metadata goes back as it came when we write the object, and so does its type. */
+static char *meta_extra(const struct store_object *obj)
+{
+    const struct store_meta *meta = &obj->meta;
+    const char *type = obj->content_type;
     char *all = NULL;
 
+    if (type && *type && !strchr(type, '\n') && !meta_type_is_none(type))
+        all = mem_printf(META_TYPE "%s\n", type);
     for (size_t i = 0; i < meta->count; i++) {
         const struct store_meta_pair *p = &meta->pairs[i];
         if (meta_is_attribute(p->name) || strpbrk(p->name, "=\n") || strchr(p->value, '\n'))
@@ -256,7 +269,7 @@ void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct sto
     if (ino->ctime_ns < ino->mtime_ns)
         ino->ctime_ns = ino->mtime_ns;
     free(ino->extra_meta);
-    ino->extra_meta = meta_extra(&obj->meta);
+    ino->extra_meta = meta_extra(obj);
     if (ino->type == FS_LNK && !ino->target)
         ino->target = mem_strdup(meta_get(&obj->meta, "gcsfuse_symlink_target"));
     ino->flags |= INODE_META_KNOWN;
@@ -282,9 +295,19 @@ void meta_encode(const struct inode *ino, struct store_meta *ret)
     for (char *line = extra ? strtok_r(extra, "\n", &save) : NULL; line;
          line = strtok_r(NULL, "\n", &save)) {
         char *eq = strchr(line, '=');
-        if (!eq)
+        if (!eq || line[0] == META_HIDDEN)
             continue;
         *eq = '\0';
         store_meta_set(ret, line, eq + 1);
     }
+}
+
+char *meta_content_type(const struct inode *ino)
+{
+    const char *at = ino->extra_meta ? strstr(ino->extra_meta, META_TYPE) : NULL;
+
+    if (!at || (at > ino->extra_meta && at[-1] != '\n'))
+        return NULL;
+    at += strlen(META_TYPE);
+    return mem_strndup(at, strcspn(at, "\n"));
 }

@@ -14,4 +14,9 @@ int64_t meta_object_mtime(const struct store_object *obj);
 enum fs_type meta_type(const struct store_meta *meta);
 void meta_encode(const struct inode *ino,
                  struct store_meta *ret); /* DataSync's, and what was there */
+/* The type of content that somebody gave the object, which is to stay when it is written anew: new
+ * memory; NULL if there is none. */
+char *meta_content_type(const struct inode *ino);
+/* First byte of names in inode.extra_meta that are no metadata. */
+enum { META_HIDDEN = '\1' };
 void meta_defaults(const struct fs_volume *vol, struct inode *ino, int64_t mtime_ns);

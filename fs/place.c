@@ -57,6 +57,7 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     p->base_epoch = ino->base_epoch;
     p->base_len = ino->base_len;
     p->symlink = mem_strdup(ino->target);
+    p->content_type = meta_content_type(ino);
     p->write_version = ino->write_version;
     p->meta_version = ino->meta_version;
     p->content = place_has_content(ino);
@@ -79,6 +80,7 @@ void place_clear(struct place *p)
 {
     free(p->base_etag);
     free(p->symlink);
+    free(p->content_type);
     free(p->if_match);
     reader_file_unref(p->base);
     extent_snapshot_clear(&p->snapshot);

@@ -82,12 +82,17 @@ int place_fill(struct place *p, uint64_t off, size_t len, char *buf)
 
 const char *place_content_type(const struct place *p)
 {
-    if (!p->vol->config.use_content_type || p->type != FS_REG)
+    bool by_name = p->vol->config.use_content_type;
+    bool moved = p->base_etag && mime_other_extension(p->base_key, p->target);
+    const char *type;
+
+    if (p->type != FS_REG)
         return NULL;
     /* What somebody gave it stays, unless the name says something else by now. */
-    if (!p->content && !mime_other_extension(p->base_key, p->target))
-        return NULL;
-    return mime_of_name(p->target);
+    if (!moved && (p->content_type || !p->content || !by_name))
+        return p->content ? p->content_type : NULL;
+    type = by_name ? mime_of_name(p->target) : NULL;
+    return type || !p->content ? type : p->content_type;
 }
 
 static int place_put(struct place *p, const void *body, size_t len)

@@ -17,6 +17,7 @@ struct place {
     enum fs_type type;
     char target[STORE_KEY_MAX + 1], base_key[STORE_KEY_MAX + 1];
     char *base_etag, *symlink;
+    char *content_type; /* that the object had; NULL: none that matters */
     uint64_t base_size, base_len, base_epoch, size;
     struct reader_file *base;
     struct extent_snapshot snapshot;

@@ -172,7 +172,7 @@ static bool list_one(void *ctx, const char *meta_name, const char *value)
     size_t len = xattr_name_decode(meta_name, name), all = XATTR_USER_LEN + len + 1;
 
     (void)value;
-    if (all > XATTR_NAME_MAX + 1)
+    if (meta_name[0] == META_HIDDEN || all > XATTR_NAME_MAX + 1)
         return true;
     if (a->size >= a->len + all)
         memcpy(stpcpy(a->buf + a->len, XATTR_USER), name, len + 1);

@@ -183,6 +183,32 @@ static void test_defaults(void **state)
     assert_int_equal(root.uid, 7);
 }
 
+/* The type of content is kept beside the metadata, and is none of it. */
+static void test_content_type(void **state)
+{
+    (void)state;
+    static char *const types[] = {(char *)"text/x-a", (char *)"binary/octet-stream", NULL};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct store_object obj = {.content_type = types[i]}, out = {0};
+        struct inode ino = {.type = FS_REG};
+        store_meta_set(&obj.meta, "a", "1");
+        meta_apply(&plain, &ino, &obj);
+        char *type = meta_content_type(&ino);
+        if (i == 0)
+            assert_string_equal(type, "text/x-a");
+        else
+            assert_null(type);
+        meta_encode(&ino, &out.meta);
+        assert_int_equal(out.meta.count, 5 + 1);
+        assert_string_equal(store_meta_get(&out.meta, "a"), "1");
+        free(type);
+        free(ino.extra_meta);
+        store_meta_clear(&obj.meta);
+        store_meta_clear(&out.meta);
+    }
+}
+
 static void test_names(void **state)
 {
     char name[300];
@@ -206,10 +232,10 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_datasync),   cmocka_unit_test(test_s3fs),
-        cmocka_unit_test(test_others),     cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_datasync),     cmocka_unit_test(test_s3fs),
+        cmocka_unit_test(test_others),       cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_content_type), cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

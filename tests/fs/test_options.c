@@ -612,6 +612,53 @@ static void test_put_mime_type(void **state)
     settled();
 }
 
+/* An object that is written anew keeps the type that somebody gave it, also over a restart. */
+static void test_type_stays(void **state)
+{
+    (void)state;
+    struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
+    static const struct fault_step typed[] = {
+        {.match = "HEAD /bkt/page ",
+         .status = "200 OK",
+         .headers = "ETag: \"e\"\r\nContent-Type: text/x-own; charset=utf-8\r\n"
+                    "x-amz-meta-color: blue\r\n",
+         .length = 5,
+         .times = ANY},
+        {.match = "HEAD /bkt/bytes.css ",
+         .status = "200 OK",
+         .headers = "ETag: \"e\"\r\nContent-Type: binary/octet-stream\r\n",
+         .length = 5,
+         .times = ANY},
+        {.match = "PUT", .status = "200 OK", .headers = "ETag: \"e2\"\r\n", .times = ANY},
+        BUCKET,
+        {0}};
+    static const char *const names[] = {"page", "bytes.css"};
+    static const char *const types[][2] = {{"text/x-own; charset=utf-8", NULL},
+                                           {"text/x-own; charset=utf-8", "text/css"}};
+
+    for (int use = 0; use < 2; use++) {
+        config.use_content_type = use;
+        start(&config, false);
+        fault_server_script(server, typed);
+        for (int i = 0; i < 2; i++) {
+            struct iovec iov = {(void *)(uintptr_t) "HELLO", 5};
+            struct fs_req req = request();
+            struct fs_wcc wcc;
+            uint64_t ino = look(names[i], 0).ino;
+            assert_int_equal(fs_write(vol, &req, ino, 0, &iov, 1, FS_FILE_SYNC, &wcc), 0);
+            check_type(names[i], types[use][i]);
+        }
+        settled();
+        char list[64];
+        size_t len;
+        struct fs_req req = request();
+        assert_int_equal(fs_listxattr(vol, &req, look("page", 0).ino, list, sizeof(list), &len), 0);
+        assert_int_equal(len, sizeof("user.color"));
+        assert_string_equal(list, "user.color");
+        stop();
+    }
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -626,6 +673,7 @@ int main(void)
         CASE(test_read_403),
         CASE(test_write_anonymous),
         CASE(test_put_mime_type),
+        CASE(test_type_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
