@@ -134,9 +134,9 @@ static void write_table(const char *name, FILE *out)
 
 static const char readme_path[] = README_PATH;
 
-static char *read_readme(void)
+static char *read_file(const char *path)
 {
-    FILE *f = fopen(readme_path, "r");
+    FILE *f = fopen(path, "r");
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
@@ -188,7 +188,7 @@ static void test_tables(void **state)
 {
     (void)state;
     int tables;
-    CLEANUP_FREE char *text = read_readme();
+    CLEANUP_FREE char *text = read_file(readme_path);
     CLEANUP_FREE char *made = make_readme(text, &tables);
     size_t same = 0, line = 1;
 
@@ -205,7 +205,7 @@ static void test_tables(void **state)
 static void test_example(void **state)
 {
     (void)state;
-    CLEANUP_FREE char *text = read_readme();
+    CLEANUP_FREE char *text = read_file(readme_path);
     CLEANUP_FREE char *example = mem_zalloc(strlen(text) + 1);
     const char *at = strstr(text, "\n    [pailfs]\n");
     struct serve_options o;
@@ -221,10 +221,30 @@ static void test_example(void **state)
     serve_options_clear(&o);
 }
 
+/* The one in deploy/ too, and with what is commented out in it. */
+static void test_deployed(void **state)
+{
+    (void)state;
+    static const char path[] = DEPLOY_PATH "/pailfs.conf";
+    CLEANUP_FREE char *text = read_file(path);
+    struct serve_options o;
+    struct cmd_error error = {{0}};
+
+    for (int i = 0; i < 2; i++) {
+        if (serve_options_check_text(path, text, strlen(text), &o, &error))
+            fail_msg("%s", error.text);
+        assert_int_equal(o.mount_count, i);
+        assert_int_equal(o.submount_count, i);
+        serve_options_clear(&o);
+        for (char *p = text; *p; p++)
+            *p = *p == ';' ? ' ' : *p;
+    }
+}
+
 static int write_readme(void)
 {
     int tables;
-    CLEANUP_FREE char *text = read_readme();
+    CLEANUP_FREE char *text = read_file(readme_path);
     CLEANUP_FREE char *made = make_readme(text, &tables);
     FILE *f = fopen(readme_path, "w");
 
@@ -234,7 +254,8 @@ static int write_readme(void)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_tables),
-                                       cmocka_unit_test(test_example)};
+                                       cmocka_unit_test(test_example),
+                                       cmocka_unit_test(test_deployed)};
 
     if (argc > 1 && strcmp(argv[1], "--write") == 0)
         return write_readme();
