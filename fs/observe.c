@@ -8,7 +8,9 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "fs/xattr.h"
 
 bool inode_owned(const struct fs_volume *vol, const struct inode *ino)
 {
@@ -72,10 +74,13 @@ static bool observe_same(const struct fs_volume *vol, struct inode *ino,
             return false;
         ino->type = meta_type(&obj->meta); /* a listing could not tell, and nobody was told */
     }
+    CLEANUP_FREE char *extra = ino->extra_meta;
+    ino->extra_meta = NULL;
     meta_apply(vol, ino, obj);
     if (defaults != (ino->flags & INODE_DEFAULTS))
         change_row(c, ino);
-    if (knew && mode == ino->mode && uid == ino->uid && gid == ino->gid && mtime == ino->mtime_ns) {
+    if (knew && mode == ino->mode && uid == ino->uid && gid == ino->gid && mtime == ino->mtime_ns &&
+        xattr_list_same(extra, ino->extra_meta)) {
         ino->ctime_ns = ctime;
         ino->atime_ns = atime;
         return true;

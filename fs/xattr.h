@@ -36,6 +36,8 @@ const char *xattr_list_find(const char *list, const char *meta_name, size_t *ret
 /* A new list with that name set, or without it (value NULL); NULL for an empty one. The caller
  * frees. */
 char *xattr_list_set(const char *list, const char *meta_name, const char *value);
+/* The same names with the same values, in any order. */
+bool xattr_list_same(const char *a, const char *b);
 /* Calls fn with each name and value, NUL-terminated, until it returns false. */
 typedef bool xattr_list_fn(void *ctx, const char *meta_name, const char *value);
 void xattr_list_each(const char *list, xattr_list_fn *fn, void *ctx);

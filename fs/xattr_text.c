@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "fs/meta.h"
 
 #define XATTR_NAME_CHARS "abcdefghijklmnopqrstuvwxyz0123456789-._~!#$&'*+^|`"
 
@@ -178,12 +179,34 @@ void xattr_list_each(const char *list, xattr_list_fn *fn, void *ctx)
     }
 }
 
+bool xattr_list_same(const char *a, const char *b)
+{
+    const char *a_at = a, *b_at = b, *value;
+    struct list_line line, other;
+    size_t len, left = 0;
+
+    if (!a || !b || strcmp(a, b) == 0)
+        return !a == !b;
+    while (list_next(&b_at, &other))
+        left++;
+    for (; list_next(&a_at, &line); left--) {
+        CLEANUP_FREE char *name = mem_strndup(line.name, line.name_len);
+        value = xattr_list_find(b, name, &len);
+        if (left == 0 || !value || len != (size_t)(line.end - line.value) ||
+            memcmp(value, line.value, len) != 0)
+            return false;
+    }
+    return left == 0;
+}
+
 int xattr_list_check(const char *list)
 {
     size_t bytes = XATTR_META_OURS, count = 0;
     struct list_line line;
 
     while (list_next(&list, &line)) {
+        if (line.name[0] == META_HIDDEN)
+            continue;
         bytes += line.name_len + (size_t)(line.end - line.value);
         count++;
     }

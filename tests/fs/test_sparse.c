@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "fs/check.h"
 #include "tests/fs/volume_rig.h"
 
 enum { MODEL_MAX = 1 << 20, ROUNDS = 300 };
@@ -192,6 +193,24 @@ static void test_allocate(void **state)
                  13);
 }
 
+static void hear(void *ctx, enum fs_check_kind kind, const char *sentence)
+{
+    (void)ctx;
+    if (kind == FS_CHECK_PROBLEM)
+        print_message("%s\n", sentence);
+}
+
+/* What lies in the state directory is as it should be. */
+static void check_state(void)
+{
+    struct fs_check_config config = {.state_dir = rig_state_dir()};
+    struct fs_check_counts counts;
+    struct fs_error error;
+
+    assert_int_equal(fs_check(&config, hear, NULL, &counts, &error), 0);
+    assert_int_equal(counts.problems, 0);
+}
+
 /* A hole that is larger than the stage takes no room in it; what it is in survives a restart. */
 static void test_large_hole(void **state)
 {
@@ -209,6 +228,7 @@ static void test_large_hole(void **state)
     assert_int_equal(seek(ino, 3, false), -ENXIO);
     commit(ino);
     rig_stop(0);
+    check_state();
     rig_start();
     assert_int_equal(rig_look(fs_root(rig_vol), "large", &again), 0);
     assert_int_equal(again, ino);
@@ -297,6 +317,7 @@ static void test_random(void **state)
         if (i % 60 == 59) {
             commit(f->ino);
             rig_stop(0);
+            check_state();
             rig_start();
             check_bytes(f->ino, f->bytes, f->size);
         }

@@ -171,6 +171,26 @@ static void check_name(const char *name, const char *meta)
     assert_string_equal(back, name);
 }
 
+static void test_lists(void **state)
+{
+    CLEANUP_FREE char *one = xattr_list_set(NULL, "a", "1");
+    CLEANUP_FREE char *two = xattr_list_set(one, "b", "2=\xc3\xa4");
+    CLEANUP_FREE char *turned = xattr_list_set(two, "a", "1");
+    CLEANUP_FREE char *other = xattr_list_set(two, "a", "3");
+    CLEANUP_FREE char *back = xattr_list_set(two, "b", NULL);
+
+    (void)state;
+    assert_string_equal(turned, "b=2=\xc3\xa4\na=1\n");
+    assert_true(xattr_list_same(two, turned));
+    assert_true(xattr_list_same(NULL, NULL));
+    assert_true(xattr_list_same(one, back));
+    assert_false(xattr_list_same(one, two));
+    assert_false(xattr_list_same(two, one));
+    assert_false(xattr_list_same(two, other));
+    assert_false(xattr_list_same(NULL, one));
+    assert_null(xattr_list_set(one, "a", NULL));
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -397,9 +417,19 @@ static void test_changed_by_others(void **state)
 
     (void)state;
     rig_settled();
+    struct fs_req req = rig_request();
+    struct fs_attr before, after;
+    assert_int_equal(fs_getattr(rig_vol, &req, ino, &before), 0);
+    req = rig_request();
+    assert_int_equal(fs_getattr(rig_vol, &req, ino, &after), 0);
+    assert_int_equal(after.ctime_ns, before.ctime_ns);
     bucket_set("theirs", "seen", "now 100%");
     bucket_set("theirs", "mode", "33188"); /* an attribute of s3fs */
     check_text(ino, "user.seen", "now 100%");
+    req = rig_request();
+    assert_int_equal(fs_getattr(rig_vol, &req, ino, &after), 0);
+    assert_true(after.ctime_ns > before.ctime_ns);
+    assert_int_equal(after.mtime_ns, before.mtime_ns);
     assert_false(listed(ino, "user.mode"));
     assert_int_equal(get(ino, "user.mode", NULL, 0), -ENODATA);
     assert_int_equal(set_text(ino, "user.mode", "fast"), 0);
@@ -517,6 +547,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_TestXAttrGet),
         cmocka_unit_test(test_TestXAttrGetCached),

@@ -27,6 +27,11 @@ struct fs_volume *rig_vol;
 int64_t rig_quiet_ns = 10 * CLOCK_MS, rig_attr_ttl_ns;
 void (*rig_before_run)(void);
 
+const char *rig_state_dir(void)
+{
+    return state_dir;
+}
+
 struct fs_req rig_request(void)
 {
     return (struct fs_req){.deadline_ns = clock_mono_ns() + RIG_WAIT_S * CLOCK_S};

@@ -34,6 +34,8 @@ void rig_rename(uint64_t from_dir, const char *from, uint64_t to_dir, const char
 void rig_remove(uint64_t dir, const char *name, bool is_dir);
 size_t rig_list(uint64_t dir); /* how many names */
 
+const char *rig_state_dir(void);
+
 /* Of the bucket itself, without what the store keeps for itself. */
 size_t rig_bucket_files(const char *dir);
 bool rig_bucket_has(const char *path);
