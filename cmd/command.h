@@ -18,5 +18,7 @@ int command_status(int argc, char **argv); /* 1: not everything is in the bucket
 void command_status_help(FILE *out);
 int command_flush(int argc, char **argv); /* the same */
 void command_flush_help(FILE *out);
+int command_submount(int argc, char **argv); /* 3: no gateway */
+void command_submount_help(FILE *out);
 int command_stat(int argc, char **argv); /* 3: no gateway */
 void command_stat_help(FILE *out);

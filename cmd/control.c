@@ -62,12 +62,15 @@ static struct control_answer answer_json(unsigned status, json_t *json)
 
 static struct control_answer answer_status(struct control *c, struct MHD_Connection *connection)
 {
+    struct control_config now;
     struct control_facts facts;
 
     (void)connection;
-    control_facts_get(&c->config, c->started_ns, &facts);
-    json_t *json = control_json_status(&c->config, &facts);
-    control_facts_clear(&c->config, &facts);
+    control_exports_now(&c->config, &now);
+    control_facts_get(&now, c->started_ns, &facts);
+    json_t *json = control_json_status(&now, &facts);
+    control_facts_clear(&now, &facts);
+    control_exports_clear(&now);
     return answer_json(MHD_HTTP_OK, json);
 }
 
@@ -75,12 +78,15 @@ static struct control_answer answer_metrics(struct control *c, struct MHD_Connec
 {
     struct control_answer answer = {.status = MHD_HTTP_OK,
                                     .type = "text/plain; version=0.0.4; charset=utf-8"};
+    struct control_config now;
     struct control_facts facts;
 
     (void)connection;
-    control_facts_get(&c->config, c->started_ns, &facts);
-    answer.text = control_metrics_text(&c->config, &facts);
-    control_facts_clear(&c->config, &facts);
+    control_exports_now(&c->config, &now);
+    control_facts_get(&now, c->started_ns, &facts);
+    answer.text = control_metrics_text(&now, &facts);
+    control_facts_clear(&now, &facts);
+    control_exports_clear(&now);
     return answer;
 }
 
@@ -95,6 +101,11 @@ static enum MHD_Result check_argument(void *cls, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
+static const char *argument(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 static struct control_answer answer_flush(struct control *c, struct MHD_Connection *connection)
 {
     const char *unknown = NULL;
@@ -106,10 +117,11 @@ static struct control_answer answer_flush(struct control *c, struct MHD_Connecti
             MHD_HTTP_BAD_REQUEST,
             control_json_error("argument %.100s: expected path=/EXPORT/PATH or mark=MARK",
                                unknown));
-    unsigned status = control_flush(
-        &c->config, c->start,
-        MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "path"),
-        MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "mark"), &json);
+    struct control_config now;
+    control_exports_now(&c->config, &now);
+    unsigned status = control_flush(&now, c->start, argument(connection, "path"),
+                                    argument(connection, "mark"), &json);
+    control_exports_clear(&now);
     return answer_json(status, json);
 }
 
@@ -139,6 +151,36 @@ static struct control_answer answer_refresh(struct control *c, struct MHD_Connec
     return answer_path(c, connection, true);
 }
 
+static struct control_answer answer_submounts(struct control *c, struct MHD_Connection *connection)
+{
+    json_t *json = NULL;
+
+    (void)connection;
+    unsigned status = control_submount_list(&c->config, &json);
+    return answer_json(status, json);
+}
+
+static struct control_answer answer_submount(struct control *c, struct MHD_Connection *connection,
+                                             bool add)
+{
+    json_t *json = NULL;
+    unsigned status = control_submount_change(
+        &c->config, add, argument(connection, "path"), argument(connection, "url"),
+        argument(connection, "options"), argument(connection, "force"), &json);
+
+    return answer_json(status, json);
+}
+
+static struct control_answer answer_mount(struct control *c, struct MHD_Connection *connection)
+{
+    return answer_submount(c, connection, true);
+}
+
+static struct control_answer answer_unmount(struct control *c, struct MHD_Connection *connection)
+{
+    return answer_submount(c, connection, false);
+}
+
 static const struct control_route {
     const char *path, *method;
     struct control_answer (*answer)(struct control *c, struct MHD_Connection *connection);
@@ -148,31 +190,39 @@ static const struct control_route {
     {"/flush", MHD_HTTP_METHOD_POST, answer_flush},
     {"/stat", MHD_HTTP_METHOD_GET, answer_stat},
     {"/refresh", MHD_HTTP_METHOD_POST, answer_refresh},
+    {"/submount", MHD_HTTP_METHOD_GET, answer_submounts},
+    {"/submount", MHD_HTTP_METHOD_POST, answer_mount},
+    {"/submount", MHD_HTTP_METHOD_DELETE, answer_unmount},
 };
 
 static struct control_answer answer_any(struct control *c, struct MHD_Connection *connection,
                                         const char *path, const char *method, bool has_body)
 {
+    const char *allow = NULL;
+
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         const struct control_route *route = &routes[i];
         if (strcmp(path, route->path) != 0)
             continue;
-        if (strcmp(method, route->method) != 0) {
-            struct control_answer answer =
-                answer_json(MHD_HTTP_METHOD_NOT_ALLOWED,
-                            control_json_error("%s: expected %s", path, route->method));
-            answer.allow = route->method;
-            return answer;
-        }
+        allow = allow ? "GET, POST, DELETE" : route->method; /* one, or all of /submount */
+        if (strcmp(method, route->method) != 0)
+            continue;
         if (has_body)
             return answer_json(
                 MHD_HTTP_BAD_REQUEST,
                 control_json_error("%s takes its arguments in the URL, no body", path));
         return route->answer(c, connection);
     }
+    if (allow) {
+        struct control_answer answer = answer_json(
+            MHD_HTTP_METHOD_NOT_ALLOWED, control_json_error("%s: expected %s", path, allow));
+        answer.allow = allow;
+        return answer;
+    }
     return answer_json(MHD_HTTP_NOT_FOUND,
-                       control_json_error("expected GET /status, /metrics or /stat, or POST "
-                                          "/flush or /refresh"));
+                       control_json_error("expected GET /status, /metrics, /stat or /submount, "
+                                          "POST /flush, /refresh or /submount, or DELETE "
+                                          "/submount"));
 }
 
 /* --- libmicrohttpd --- */

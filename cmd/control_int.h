@@ -20,6 +20,18 @@ void control_facts_get(const struct control_config *config, int64_t started_ns,
                        struct control_facts *ret);
 void control_facts_clear(const struct control_config *config, struct control_facts *facts);
 
+/* --- control_submount.c --- */
+
+/* config, with sub-mounts among its exports as they are now. To be cleared. */
+void control_exports_now(const struct control_config *config, struct control_config *ret);
+void control_exports_clear(struct control_config *now);
+/* Answer GET /submount, and POST and DELETE: the HTTP status, and the body in *ret. Texts may be
+ * NULL. */
+unsigned control_submount_list(const struct control_config *config, json_t **ret);
+unsigned control_submount_change(const struct control_config *config, bool add, const char *path,
+                                 const char *url, const char *options, const char *force,
+                                 json_t **ret);
+
 /* --- control_json.c --- */
 
 /* s, or if it is not UTF-8 what of it is ASCII; null for NULL. */

@@ -185,6 +185,8 @@ static json_t *json_export(const struct control_export *export, const struct fs_
     put(o, "failed", control_json_files(export->name, &s->failed));
     put(o, "moving", json_moving(export->name, s));
     put(o, "store", json_store(s));
+    if (export->mount_error)
+        put(o, "mount_error", control_json_text(export->mount_error));
     put(o, "totals", json_totals(s));
     put(o, "errors", json_errors(s));
     put(o, "conflicts", json_u64(s->conflicts));

@@ -20,6 +20,8 @@ static const struct command {
     {"mount", "mount a bucket on this host by FUSE", command_mount, command_mount_help},
     {"status", "tell what is not in the buckets yet, and what went wrong", command_status,
      command_status_help},
+    {"submount", "show another bucket below a path of one that is served", command_submount,
+     command_submount_help},
     {"stat", "tell what is known of one file", command_stat, command_stat_help},
     {"flush", "send what waits to the bucket now, and wait for it", command_flush,
      command_flush_help},

@@ -130,6 +130,8 @@ static int start_control(struct serve *s, struct cmd_error *reterr)
         .nfsd = s->nfsd,
         .exports = s->control_exports,
         .export_count = s->options->export_count,
+        .options = s->options,
+        .pool = &s->submount_pool,
     };
 
     return control_start(&config, &s->control, reterr);
@@ -173,6 +175,8 @@ int serve_start(struct serve *serve, const struct serve_options *options, struct
         err = start_fs(serve, reterr);
     for (size_t i = 0; err == 0 && i < options->export_count; i++)
         err = add_volume(serve, &options->exports[i], reterr);
+    if (!err)
+        err = serve_submounts(serve, reterr);
     if (!err && options->nfs)
         err = serve_nfs_listen(serve, reterr);
     if (!err)
@@ -222,5 +226,6 @@ void serve_stop(struct serve *serve)
     for (size_t i = 0; i < serve->options->export_count; i++)
         free(serve->control_exports[i].mountpoints);
     free(serve->control_exports);
+    text_pool_clear(&serve->submount_pool); /* stores and volumes had their strings there */
     (void)pthread_mutex_destroy(&serve->durable_mutex);
 }

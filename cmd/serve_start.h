@@ -41,6 +41,7 @@ struct serve {
     struct portmap_entry entries[SERVE_PORTMAP_ENTRIES];
     struct control_export *control_exports; /* as many as there are exports */
     struct control *control;
+    struct text_pool submount_pool; /* options of those that were made at run time */
     struct serve_front *fronts;
     size_t front_count;
     _Atomic size_t fronts_mounted;
@@ -63,6 +64,11 @@ int serve_run(const struct serve_options *options, void (*ready)(void));
  * options.shutdown_ns from now; says in the log what is left. After a start that failed it is
  * silent and does not wait for the store. */
 void serve_stop(struct serve *serve);
+
+/* --- serve_submount.c --- */
+
+/* Between the volumes and fs_run. */
+int serve_submounts(struct serve *serve, struct cmd_error *reterr);
 
 /* --- serve_nfs.c --- */
 

@@ -113,6 +113,8 @@ static int create_try(struct fs_volume *vol, struct fs_req *req, void *p)
         return err;
     dir_wcc_after(vol, dir, a->dir_wcc);
     err = pressure_change(vol, req);
+    if (!err)
+        err = local_check(vol, req, dir);
     if (err)
         return err;
     if (strcmp(a->name, ".") == 0 || strcmp(a->name, "..") == 0)

@@ -206,7 +206,7 @@ int fs_run(struct fs *fs, struct fs_error *reterr)
     if (err)
         return err;
     for (struct fs_volume *vol = fs->volumes; vol && !err; vol = vol->next)
-        err = volume_start(vol);
+        err = vol->mounts->stopped ? 0 : volume_start(vol);
     if (!err)
         err = redo_start(fs->redo);
     if (!err)

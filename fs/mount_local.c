@@ -93,6 +93,15 @@ void local_used(struct fs_volume *vol, struct change *c, struct inode *dir)
     dirty_update(vol, dir, LOCAL_DELAY_MS * CLOCK_MS);
 }
 
+int local_check(struct fs_volume *vol, struct fs_req *req, const struct inode *dir)
+{
+    if (!(dir->flags & INODE_LOCAL))
+        return 0;
+    if (dir->flags & INODE_MOUNTED)
+        return -ESTALE; /* by a handle from before: nobody would see it */
+    return mount_keeps(vol, dir) ? 0 : op_wait(vol, req);
+}
+
 static void local_remove(struct fs_volume *vol, struct inode *dir, struct inode *ino)
 {
     struct change c;
@@ -107,6 +116,7 @@ static void local_remove(struct fs_volume *vol, struct inode *dir, struct inode 
     change_row(&c, dir);
     change_end(&c, NULL);
     dir->child_seq = c.seq;
+    (void)pthread_cond_broadcast(&vol->cond);
 }
 
 /* What was found in it, from the store, is what makes it a directory there. */
@@ -120,6 +130,7 @@ static void local_settle(struct fs_volume *vol, struct inode *ino)
     change_row(&c, ino);
     dirty_update(vol, ino, LOCAL_DELAY_MS * CLOCK_MS);
     change_end(&c, NULL);
+    (void)pthread_cond_broadcast(&vol->cond);
 }
 
 /* 0: it is gone, or ordinary. */

@@ -15,7 +15,7 @@
 #include "base/thread.h"
 #include "cloud/failed_store.h"
 
-enum { OPEN_RETRY_MAX = 5, OPEN_REATTACH_S = 10, OPEN_RETIRE_S = 600 };
+enum { OPEN_STRINGS = 7, OPEN_RETRY_MAX = 5, OPEN_REATTACH_S = 10, OPEN_RETIRE_S = 600 };
 
 struct opening {
     pthread_mutex_t lock; /* protects all below */
@@ -29,14 +29,38 @@ struct opening {
     struct store_error error;
 };
 
+/* The strings of a configuration are its caller's, and may go before the thread ends. */
+static void opening_strings(struct store_config *c, const char **ret[OPEN_STRINGS])
+{
+    const char **all[OPEN_STRINGS] = {&c->endpoint,      &c->region, &c->profile,    &c->ca_file,
+                                      &c->storage_class, &c->acl,    &c->sse_kms_key};
+
+    memcpy(ret, all, sizeof(all));
+}
+
+static void opening_configure(struct opening *o, const struct store_config *config)
+{
+    const char **strings[OPEN_STRINGS];
+
+    o->config = *config;
+    opening_strings(&o->config, strings);
+    for (size_t i = 0; i < OPEN_STRINGS; i++)
+        *strings[i] = mem_strdup(*strings[i]);
+}
+
 static void opening_unref(struct opening *o)
 {
+    const char **strings[OPEN_STRINGS];
+
     (void)pthread_mutex_lock(&o->lock);
     bool last = --o->refs == 0;
     (void)pthread_mutex_unlock(&o->lock);
     if (!last)
         return;
     store_close(o->store);
+    opening_strings(&o->config, strings);
+    for (size_t i = 0; i < OPEN_STRINGS; i++)
+        free((char *)*strings[i]);
     (void)pthread_mutex_destroy(&o->lock);
     (void)pthread_cond_destroy(&o->cond);
     free(o->url);
@@ -77,15 +101,16 @@ void mount_open_begin(struct mounts *mounts, struct mount *m)
     thread_cond_init(&o->cond);
     o->refs = 2;
     o->url = mem_strdup(m->url);
-    o->config = m->store;
+    opening_configure(o, &m->store);
     m->open_err = 0;
     volume_store_config(mounts->fs, &o->config);
     m->opening = o;
-    o->err = thread_start(&thread, "mount", opening_main, o);
-    if (!o->err) {
+    int err = thread_start(&thread, "mount", opening_main, o);
+    if (!err) {
         (void)pthread_detach(thread);
         return;
     }
+    o->err = err;
     o->refs = 1;
     o->done = true;
     (void)snprintf(o->error.text, sizeof(o->error.text), "%.300s: cannot start a thread", m->url);
@@ -183,7 +208,7 @@ static int mount_reattach(struct mounts *mounts, struct mount *m, struct fs_volu
         store_close(old);
     else
         mount_retire(mounts, old);
-    return volume_start(vol);
+    return mounts->running ? volume_start(vol) : 0;
 }
 
 /* --- a new one --- */

@@ -144,6 +144,7 @@ static void point_changed(struct fs_volume *vol, uint64_t id)
     change_end(&c, NULL);
     invalid_name(vol, NULL, dir->id, ino->key->name);
     invalid_inode(vol, NULL, dir);
+    (void)pthread_cond_broadcast(&vol->cond);
 }
 
 static int point_set(const struct place *place)

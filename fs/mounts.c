@@ -367,11 +367,12 @@ static void mount_detach(struct mounts *mounts, struct fs_volume *vol)
 {
     vol_lock(vol);
     vol->mounts->detached = true;
-    vol->mounts->stopped = false;
+    vol->mounts->stopped = !mounts->running; /* then its threads were never started */
     (void)pthread_cond_broadcast(&vol->cond);
     vol_unlock(vol);
-    if (mounts->running)
-        fs_commit_all(vol);
+    if (!mounts->running)
+        return;
+    fs_commit_all(vol);
     (void)pthread_mutex_lock(&mounts->lock);
     mounts->ending = true; /* mounts_main ends its threads */
     (void)pthread_cond_broadcast(&mounts->cond);

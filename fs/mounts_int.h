@@ -104,6 +104,9 @@ int mount_cross(struct fs_volume *vol, struct fs_req *req, uint64_t ino, struct 
 
 void local_load(struct fs_volume *vol); /* without the lock, before vol is used */
 struct inode *local_make(struct fs_volume *vol, struct inode *dir, const char *name);
+/* May something be made in dir: 0; one that is only local and comes or goes just now is waited for.
+ */
+int local_check(struct fs_volume *vol, struct fs_req *req, const struct inode *dir);
 /* Something is made in dir, by c: if it was only local, it is an ordinary directory from now on. */
 void local_used(struct fs_volume *vol, struct change *c, struct inode *dir);
 /* Removes those that no mount needs; ones that are not empty become ordinary. Without the lock. */

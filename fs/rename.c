@@ -213,7 +213,7 @@ static int exchange_check(struct fs_volume *vol, struct fs_req *req, const struc
         return err;
     if (path_below(vol, n->to_dir, n->src) || path_below(vol, n->from_dir, n->tgt))
         return -EINVAL;
-    return 0;
+    return mount_keeps(vol, n->src) || mount_keeps(vol, n->tgt) ? -EBUSY : 0;
 }
 
 /* Before the names change. */
@@ -296,6 +296,8 @@ static int rename_try(struct fs_volume *vol, struct fs_req *req, void *p)
     inode_attr(n.to_dir, vol, &a->to_wcc->after);
     a->to_wcc->after_valid = true;
     err = pressure_change(vol, req);
+    if (!err)
+        err = local_check(vol, req, n.to_dir);
     if (err)
         return err;
     err = rename_names(vol, req, a, &n);
