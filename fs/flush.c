@@ -104,7 +104,7 @@ static bool flush_has_intent(struct fs_volume *vol, const struct flush_walk *wal
     if (intent->id > walk->mark.id)
         return false;
     other = displaced_find(vol, intent->key);
-    if (other && dirty_silly(other))
+    if ((other && dirty_silly(other)) || wait_is_local(vol, &intent->wait))
         return false; /* goes when the client lets go of the file */
     if (walk->top->id == vol->root)
         return true;

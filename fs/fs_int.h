@@ -316,7 +316,7 @@ struct fs_volume {
     int64_t conflict_ms;    /* wall clock, in the last conflict name */
     uint64_t damaged_bytes; /* staged ones that were missing or damaged at the start */
     struct status_log log;
-    struct copy_memory copies; /* copy.c */
+    struct copy_memory copies;   /* copy.c */
     pthread_mutex_t walk_lock;   /* one walk at a time; taken before lock */
     struct inode *walk_at_dirty; /* where the walk over a list goes on; see walk.c */
     struct intent *walk_at_intent;
@@ -681,8 +681,8 @@ void *drain_main(void *vol);
 /* The prefix of a drain below key, or NULL. */
 const char *drain_below(struct fs_volume *vol, const char *key);
 
-#include "fs/mounts_int.h" /* volumes, and those below others */
 #include "fs/meta.h"
+#include "fs/mounts_int.h" /* volumes, and those below others */
 #include "fs/open.h"       /* open files and listeners: open.c, invalid.c, orphan.c */
 #include "fs/status_int.h" /* what is remembered and counted for "pailfs status" */
 #include "fs/upload.h"     /* uploads: flight.c, detach.c, place.c, upload.c */

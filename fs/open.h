@@ -27,6 +27,8 @@ void orphan_end(struct fs_volume *vol, struct inode *ino);
 /* How long from now its base may stay where it is in the way of deletions or, then 0, of uploads;
  * CLOCK_NEVER: until it is closed. Of other files that stay local, too. */
 int64_t orphan_fetch_ns(struct fs_volume *vol, const struct inode *ino);
+/* The deletions that it holds up. */
+uint64_t orphan_deletions(struct fs_volume *vol, const struct inode *ino);
 /* Its base was to be fetched: err is the outcome. */
 void orphan_detached(struct fs_volume *vol, struct inode *ino, int err);
 /* If it is one: an upload that was under way when it was removed has ended. */

@@ -98,24 +98,47 @@ void orphan_end(struct fs_volume *vol, struct inode *ino)
     (void)pthread_cond_broadcast(&vol->cond); /* deletions may go on */
 }
 
-/* Somebody's upload waits for what w holds, if only by way of deletions, whose keys get shorter
- * with every step back. */
-static bool orphan_wanted(struct fs_volume *vol, const char *key)
+/* Who is parked on key, and on the keys of deletions that are: any upload, and how many deletions
+ * but that of key itself. The keys get shorter with every step back. */
+static void orphan_behind(struct fs_volume *vol, const char *key, bool *upload, uint64_t *deletions)
 {
     struct wait_key *on;
     const struct waiter *w;
 
     HASH_FIND(hh, vol->wait_keys, key, strlen(key), on);
     if (!on)
-        return false;
+        return;
     TAILQ_FOREACH (w, &on->waiters, link) {
         const struct intent *intent =
             (const struct intent *)((const char *)w - offsetof(struct intent, wait));
-        if (!w->deletion || (strcmp(intent->key, key) != 0 && orphan_wanted(vol, intent->key)))
-            return true;
-        /* Uploads that wait for the deletion of this very key are parked on the key, too. */
+        if (!w->deletion) {
+            *upload = true;
+        } else if (strcmp(intent->key, key) != 0) {
+            ++*deletions;
+            orphan_behind(vol, intent->key, upload, deletions);
+        }
     }
-    return false;
+}
+
+/* Somebody's upload waits for the base under key, if only by way of deletions. */
+static bool orphan_wanted(struct fs_volume *vol, const char *key)
+{
+    bool upload = false;
+    uint64_t deletions = 0;
+
+    orphan_behind(vol, key, &upload, &deletions);
+    return upload;
+}
+
+uint64_t orphan_deletions(struct fs_volume *vol, const struct inode *ino)
+{
+    bool upload = false;
+    uint64_t deletions = 0;
+
+    if (!ino->base_key || !intent_find(vol, ino->base_key))
+        return 0;
+    orphan_behind(vol, ino->base_key, &upload, &deletions);
+    return deletions + 1;
 }
 
 int64_t orphan_fetch_ns(struct fs_volume *vol, const struct inode *ino)

@@ -242,8 +242,7 @@ void fs_get_status(struct fs_volume *vol, struct fs_status *ret)
     uint64_t intents = HASH_COUNT(vol->intents);
     TAILQ_FOREACH (orphan, &vol->orphans, drain) {
         ret->local++;
-        if (orphan->base_key && intent_find(vol, orphan->base_key))
-            walk.local_deletes++;
+        walk.local_deletes += orphan_deletions(vol, orphan);
     }
     ret->deletes = intents > walk.local_deletes ? intents - walk.local_deletes : 0;
     ret->uploads_done = vol->log.uploads_done;

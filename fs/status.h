@@ -62,7 +62,8 @@ struct fs_status {
     uint64_t drains;       /* directories being moved */
     uint64_t uploading;    /* of files: on their way now */
     uint64_t failing;      /* of files: the last try failed */
-    uint64_t local; /* ".nfs*" files of clients, which never go to the bucket; not in files */
+    uint64_t local; /* ".nfs*" files of clients, and open ones that were removed: never go to the
+                       bucket; not in files */
     struct fs_status_files oldest, running, failed;
     struct fs_status_drain drain[FS_STATUS_DRAINS_MAX];
     size_t drain_count;

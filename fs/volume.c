@@ -307,7 +307,8 @@ bool volume_idle(struct fs_volume *vol, struct fs_left *left)
         idle = false;
     }
     TAILQ_FOREACH (intent, &vol->intent_list, link) {
-        if (displaced_find(vol, intent->key) && dirty_silly(displaced_find(vol, intent->key)))
+        const struct inode *other = displaced_find(vol, intent->key);
+        if ((other && dirty_silly(other)) || wait_is_local(vol, &intent->wait))
             continue; /* goes when the client lets go of the file */
         left->intents++;
         idle = false;

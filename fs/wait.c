@@ -297,6 +297,21 @@ void wait_resolve(struct fs_volume *vol, struct waiter *start, bool hurry)
         wait_hurry(vol, w);
 }
 
+bool wait_is_local(struct fs_volume *vol, const struct waiter *w)
+{
+    struct waiter *holder;
+
+    /* A circle is cut as soon as it is closed; so many steps no path to a file takes. */
+    for (unsigned steps = 0; w->on && steps < DEPTH_MAX; steps++, w = holder) {
+        holder = wait_holder(vol, w);
+        if (!holder)
+            return false;
+        if (w->what == WAIT_BASE && dirty_silly(wait_inode(holder)))
+            return true;
+    }
+    return false;
+}
+
 /* --- keys in order --- */
 
 static int key_node_cmp(const struct key_node *a, const struct key_node *b)

@@ -82,6 +82,8 @@ void wait_wake_all(struct fs_volume *vol);
 /* w was just parked. Cuts the circle it closed, if it did; with hurry makes what it waits for, in
  * the end, due now. */
 void wait_resolve(struct fs_volume *vol, struct waiter *w, bool hurry);
+/* w is parked, and in the end on a file that stays local: until whoever has it open lets go. */
+bool wait_is_local(struct fs_volume *vol, const struct waiter *w);
 void wait_free(struct fs_volume *vol);
 
 /* --- keys in order --- */
