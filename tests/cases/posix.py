@@ -19,19 +19,18 @@ if KIND == "s3":  # versitygw lists these as U+FFFD
     ONLY.append("-name_control_bytes")
 
 
-def local(case):
-    """What is demanded of pailfs is what this kernel's own file systems do."""
-    where = case.path("tmpfs")
-    os.mkdir(where)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "strictatime,mode=777", "tmpfs", where], check=True)
-    here(case, where)
-    table = subprocess.run([PROGRAM, "--differences"], capture_output=True, text=True, check=True).stdout
-    with open(os.path.join(kit.ROOT, "README.md")) as f:
-        kit.check(table in f.read(), f"README.md has not this table of what differs:\n{table}")
+def prepare(where):
+    """What posix/readonly.c expects."""
+    os.mkdir(f"{where}/dir")
+    for name in ("file", "dir/in"):
+        with open(f"{where}/{name}", "w") as f:
+            f.write("text")
+    os.chmod(f"{where}/file", 0o666)
+    os.symlink("file", f"{where}/link")
 
 
-def here(case, where):
-    done = subprocess.run([PROGRAM, MODE, where, *ONLY], capture_output=True, text=True, check=False)
+def here(case, where, *only):
+    done = subprocess.run([PROGRAM, MODE, where, *(only or ONLY)], capture_output=True, text=True, check=False)
     report(case, done.returncode, done.stdout + done.stderr)
 
 
@@ -39,32 +38,61 @@ def report(case, status, out):
     with open(case.path("posix.log"), "w") as f:
         f.write(out)
     kit.check(status == 0, "\n".join(line for line in out.splitlines() if not line.startswith("ok")))
-    slow = sorted(((float(line.split("(")[1].split()[0]), line.split()[1]) for line in out.splitlines() if line.startswith("ok ")), reverse=True)
+    slow = sorted(((float(line.split("(")[1].split()[0]), line.split()[1]) for line in out.splitlines() if line.startswith("ok ")),
+                  reverse=True)
     case.step(out.splitlines()[-1] + "; slowest: " + ", ".join(f"{name} {time} s" for time, name in slow[:4]))
 
 
-def nfs(case):
-    case.network()
-    store = stores.store(case, KIND)
-    server = servers.Pailfs(case, store, ["--commit", "local"]).start()
-    client = guest.Guest(case)
-    client.mount(server.source, options="nolock")  # there is no NLM
-    case.step("mounted")
-    status, out = client.run(" ".join([PROGRAM, MODE, "/mnt/n", *(f"'{name}'" for name in ONLY)]), 120, check=False)
-    report(case, status, out)
-    client.umount()
-    server.stop()
-    server.check_state()
+def local(case):
+    """What is demanded of pailfs is what this kernel's own file systems do."""
+    where = case.path("tmpfs")
+    os.mkdir(where)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "strictatime,mode=777", "tmpfs", where], check=True)
+    here(case, where)
+    prepare(where)
+    subprocess.run(["mount", "-o", "remount,ro", where], check=True)
+    here(case, where, "read-only")
+    table = subprocess.run([PROGRAM, "--differences"], capture_output=True, text=True, check=True).stdout
+    with open(os.path.join(kit.ROOT, "README.md")) as f:
+        kit.check(table in f.read(), f"README.md has not this table of what differs:\n{table}")
 
 
 def fuse(case):
     if KIND == "s3":
         case.network()
-    mount = fusemount.Mount(case, stores.store(case, KIND), ["--allow-other"]).start()
+    store = stores.store(case, KIND)
+    mount = fusemount.Mount(case, store, ["--allow-other"]).start()
     case.step("mounted")
     here(case, mount.dir)
+    prepare(mount.dir)
     mount.unmount()
     mount.check_state()
+    mount = fusemount.Mount(case, store, ["--read-only"], name="ro").start()
+    here(case, mount.dir, "read-only")
+    mount.unmount()
+
+
+def nfs(case):
+    case.network()
+    store = stores.store(case, KIND)
+    server = servers.Pailfs(case, store).start()
+    client = guest.Guest(case)
+    client.mount(server.source, options="nolock")  # there is no NLM
+    case.step("mounted")
+
+    def there(*only):
+        status, out = client.run(" ".join([PROGRAM, MODE, "/mnt/n", *(f"'{name}'" for name in only)]), 150, check=False)
+        report(case, status, out)
+    there(*ONLY)
+    client.run("cd /mnt/n && mkdir dir && printf text > file && cp file dir/in && chmod 666 file && ln -s file link")
+    client.umount()
+    server.stop()
+    server.check_state()
+    server = servers.Pailfs(case, store, ["--read-only"], state="ro").start()
+    client.mount(server.source, options="nolock,ro")
+    there("read-only")
+    client.umount()
+    server.stop()
 
 
 def main():

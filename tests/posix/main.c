@@ -152,6 +152,16 @@ static int case_run(const char *top, size_t i)
     return rc;
 }
 
+static int read_only(const char *dir)
+{
+    case_name = "read-only";
+    if (chdir(dir) != 0)
+        return 2;
+    posix_read_only();
+    printf("%s read-only (0.00 s)\n1 case, %d failed\n", failures ? "FAIL" : "ok", failures);
+    return failures ? 1 : 0;
+}
+
 static bool wanted(const char *name, char **patterns)
 {
     bool any = !*patterns || **patterns == '-';
@@ -178,6 +188,8 @@ int main(int argc, char **argv)
     }
     posix_mode = strcmp(argv[1], "nfs") == 0 ? NFS : strcmp(argv[1], "fuse") == 0 ? FUSE : LOCAL;
     setgroups(0, NULL);
+    if (argc == 4 && strcmp(argv[3], "read-only") == 0)
+        return read_only(argv[2]);
     for (size_t i = 0; i < case_count; i++) {
         if (!wanted(cases[i].name, argv + 3))
             continue;

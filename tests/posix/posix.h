@@ -3,6 +3,7 @@
  * Each case runs in a process and a directory of its own, which is its working directory.
  *
  *     posix local|fuse|nfs DIRECTORY [CASE...]     runs; CASE is a pattern, -CASE all but those
+ *     posix local|fuse|nfs DIRECTORY read-only     of a read-only mount; see readonly.c
  *     posix --differences                          what differs: rows of README's table
  *
  * A case says what the man pages say. Where a mount of pailfs, or NFS itself, cannot do that, the
@@ -37,6 +38,7 @@ enum {
 
 typedef void posix_fn(void);
 void posix_add(const char *name, posix_fn *fn);
+void posix_read_only(void);
 
 /* CASE(name) { ... } is a case that the runner knows of. */
 #define CASE(name)                                            \
