@@ -9,7 +9,46 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "cmd/dir.h"
+
 static int ready_fd = -1; /* the child's end of the pipe */
+static bool is_child;
+static char *log_path; /* NULL: syslog */
+static int log_fd = -1;
+
+static int open_log(void)
+{
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int background_log(const char *path)
+{
+    if (!path) {
+        log_to_syslog();
+        return 0;
+    }
+    log_path = dir_absolute(path); /* the working directory changes */
+    log_fd = open_log();
+    if (log_fd < 0)
+        return log_fd;
+    log_to_fd(log_fd);
+    return 0;
+}
+
+bool background_hangup(void)
+{
+    if (!is_child)
+        return false;
+    int fd = log_path ? open_log() : -1;
+    if (fd >= 0) { /* in the old one's place, at once, whoever is writing */
+        (void)dup3(fd, log_fd, O_CLOEXEC);
+        (void)close(fd);
+    }
+    return true;
+}
 
 /* The child has said that it is ready, or its end of the pipe was closed by its end. */
 __attribute__((noreturn)) static void wait_for_child(int fd, pid_t child)
@@ -49,6 +88,7 @@ int background_begin(void)
     if (child)
         wait_for_child(fds[0], child);
     ready_fd = fds[1];
+    is_child = true;
     return 0;
 }
 

@@ -2,14 +2,12 @@
 #include "base/mem.h" /* before <rpc/rpc.h>, which has a macro mem_alloc */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "cmd/background.h"
 #include "cmd/command.h"
 #include "cmd/dir.h"
@@ -38,20 +36,6 @@ static void fill_environment(void)
     /* NOLINTEND(concurrency-mt-unsafe) */
 }
 
-/* The working directory changes, and stderr goes, so both are settled before. */
-static int settle_log(const struct serve_options *o, struct cmd_error *reterr)
-{
-    if (!o->log_file) {
-        log_to_syslog();
-        return 0;
-    }
-    int fd = open(o->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return cmd_error_set(reterr, -errno, "%s: %s", o->log_file, strerrordesc_np(errno));
-    log_to_fd(fd);
-    return 0;
-}
-
 static int mount_run(struct serve_options *o, struct cmd_error *reterr)
 {
     char *state_dir = dir_absolute(o->state_dir);
@@ -60,14 +44,18 @@ static int mount_run(struct serve_options *o, struct cmd_error *reterr)
     o->state_dir = state_dir;
     if (o->foreground)
         return serve_run(o, NULL);
-    int err = settle_log(o, reterr);
-    if (!err) {
-        err = background_begin();
-        if (err)
-            (void)cmd_error_set(reterr, err, "no process for the background: %s",
-                                strerrordesc_np(-err));
+    int err = background_log(o->log_file);
+    if (err) {
+        (void)cmd_error_set(reterr, err, "%s: %s", o->log_file, strerrordesc_np(-err));
+        return COMMAND_FAILED;
     }
-    return err ? COMMAND_FAILED : serve_run(o, background_ready);
+    err = background_begin();
+    if (err) {
+        (void)cmd_error_set(reterr, err, "no process for the background: %s",
+                            strerrordesc_np(-err));
+        return COMMAND_FAILED;
+    }
+    return serve_run(o, background_ready);
 }
 
 int command_mount(int argc, char **argv)

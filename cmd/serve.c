@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cmd/background.h"
 #include "cmd/command.h"
 #include "cmd/notify.h"
 #include "cmd/serve_options.h"
@@ -50,7 +51,7 @@ static int wait_for_signal(sigset_t *signals)
 {
     int number = 0;
 
-    while (sigwait(signals, &number) != 0)
+    while (sigwait(signals, &number) != 0 || (number == SIGHUP && background_hangup()))
         continue;
     (void)sigdelset(signals,
                     SERVE_SIGNAL_UNMOUNTED); /* it comes from us, and changes nothing now */

@@ -110,12 +110,17 @@ def check_background(case, host):
     host.mount(directory, status=1, says="mounted there already")
     kit.equal(read(os.path.join(directory, "a")), b"one", "a, after a second mount was refused")
     pid = process_at(directory)
+    log = host.logs[directory]
+    os.rename(log, log + ".1")
+    os.kill(pid, signal.SIGHUP)  # as logrotate does it
+    kit.wait_for(lambda: os.path.exists(log), "a new log file after SIGHUP")
     host.run(kit.BIN, "flush", "--wait", os.path.join(directory, "a"), says="in the bucket")
     host.run(kit.BIN, "flush", "--wait", "--mount", directory, "/a", says="in the bucket")
     host.run(kit.BIN, "flush", os.path.join(directory, "none"), status=2)
     host.run("fusermount3", "-u", directory)
     kit.wait_for(lambda: gone(pid), "the end of the process after fusermount3 -u")
     kit.equal(host.store.get("a"), b"one", "the object a")
+    kit.check("event=stopped" in read(log).decode(), "the new log file does not say that it stopped")
     host.run(kit.BIN, "status", directory, status=3)
     case.step("background, refusal, status and flush by path, fusermount3 -u")
     for how in ("umount", "TERM"):
