@@ -78,7 +78,7 @@ void command_check_help(FILE *out)
         "Exit status: 0 no problem, 1 problems or nothing that could be checked, 2 called\n"
         "wrongly.\n",
         out);
-    struct option_def own[CHECK_OWN + 1] = {{NULL}};
+    struct option_def own[CHECK_OWN + 1] = {{.name = NULL}};
     memcpy(own, check_table, sizeof(check_table));
     options_help(own, out);
     setting_help(SETTING_STORE, out);
