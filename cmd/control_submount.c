@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cmd/serve_options.h"
-#include "cmd/submount_options.h"
+#include "cmd/setting.h"
 #include "fs/mounts.h"
 
 enum { SUBMOUNT_ADD_S = 30, SUBMOUNT_REMOVE_S = 5 };
@@ -134,8 +134,8 @@ static int submount_add(const struct control_config *config, const struct contro
 
     (void)pthread_mutex_lock(&submount_lock);
     struct export_options *parsed = text_pool_take(config->pool, mem_zalloc(sizeof(*parsed)));
-    int err =
-        submount_options_parse(config->pool, options_of(config, export), options, parsed, reterr);
+    *parsed = *options_of(config, export);
+    int err = setting_bucket_entries(config->pool, options ? options : "", parsed, reterr);
     (void)pthread_mutex_unlock(&submount_lock);
     if (err)
         return err;

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cmd/submount_options.h"
+#include "cmd/setting.h"
 #include "fs/mounts.h"
 
 enum { SUBMOUNT_DEADLINE_S = 60 };
@@ -80,8 +80,8 @@ static bool take_kept(void *ctx, const struct fs_mount *kept)
 
     if (list->count == FS_MOUNTS_MAX || is_configured(list, kept))
         return true;
-    if (submount_options_parse(pool, &s->options->exports[list->export].options, kept->options,
-                               options, &error)) {
+    *options = s->options->exports[list->export].options;
+    if (setting_bucket_entries(pool, kept->options, options, &error)) {
         log_event(LOG_ERROR, "submount_lost", "path=%s url=%s why=%s", LOG_Q(kept->path),
                   LOG_Q(kept->url), LOG_Q(error.text));
         return true;

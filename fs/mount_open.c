@@ -202,6 +202,7 @@ static int mount_reattach(struct mounts *mounts, struct mount *m, struct fs_volu
     free(vol->mounts->options);
     vol->mounts->options = mem_strdup(m->options);
     volume_configure(vol, &m->config);
+    defaults_apply(vol, inode_find(vol, vol->root));
     vol->mounts->stopped = vol->mounts->detached = vol->stopping = false;
     vol_unlock(vol);
     if (same)

@@ -397,7 +397,11 @@ static int mount_remove(struct mounts *mounts, struct mount *m, bool force, int6
                              "the state directory");
     if (m->real && volume_has_opens(m->real))
         return mounts_refuse(reterr, -EBUSY, m->path, "files are open there");
-    log_event(LOG_INFO, "unmounted", "path=%s url=%s", LOG_Q(m->path), LOG_Q(m->url));
+    struct fs_left left = {0};
+    if (m->real)
+        (void)volume_idle(m->real, &left);
+    log_event(LOG_INFO, "unmounted", "path=%s url=%s left_files=%lu left_bytes=%lu", LOG_Q(m->path),
+              LOG_Q(m->url), (unsigned long)left.files, (unsigned long)left.bytes);
     mount_undo(mounts, m);
     mounts_keep(mounts);
     return 0;
