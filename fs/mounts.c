@@ -246,6 +246,8 @@ static int mount_new(struct mounts *mounts, struct fs_volume *top, const struct 
     m->options = mem_strdup(what->options);
     m->keep = what->keep;
     m->store = what->store ? *what->store : (struct store_config){0};
+    if (strncmp(m->url, "file://", 7) == 0)
+        m->store.endpoint = NULL; /* of another kind of store: no part of what this one is called */
     m->config = what->volume ? *what->volume : FS_VOLUME_CONFIG_DEFAULT;
     m->next_ns = CLOCK_NEVER;
     *ret = m;
