@@ -40,7 +40,7 @@ int background_log(const char *path)
 
 bool background_hangup(void)
 {
-    if (!is_child)
+    if (!is_child && !log_path)
         return false;
     int fd = log_path ? open_log() : -1;
     if (fd >= 0) { /* in the old one's place, at once, whoever is writing */

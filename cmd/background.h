@@ -15,7 +15,7 @@ int background_begin(void);
  * -errno. */
 int background_log(const char *path);
 /* In the child, when somebody sends SIGHUP: the file may have been renamed, so begins a new one.
- * False if there is no child, and the signal means what it always does. */
+ * False if there is neither a child nor a log file, and the signal means what it always does. */
 bool background_hangup(void);
 
 /* In the child, once: lets the parent go, and the terminal. Nothing without a background_begin. */

@@ -42,13 +42,13 @@ static int mount_run(struct serve_options *o, struct cmd_error *reterr)
 
     free(o->state_dir);
     o->state_dir = state_dir;
-    if (o->foreground)
-        return serve_run(o, NULL);
-    int err = background_log(o->log_file);
+    int err = o->foreground && !o->log_file ? 0 : background_log(o->log_file);
     if (err) {
         (void)cmd_error_set(reterr, err, "%s: %s", o->log_file, strerrordesc_np(-err));
         return COMMAND_FAILED;
     }
+    if (o->foreground)
+        return serve_run(o, NULL);
     err = background_begin();
     if (err) {
         (void)cmd_error_set(reterr, err, "no process for the background: %s",

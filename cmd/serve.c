@@ -197,8 +197,11 @@ int command_serve(int argc, char **argv)
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
         status = COMMAND_USAGE;
     } else {
+        int err = options.log_file ? background_log(options.log_file) : 0;
         serve_options_tell(&options);
-        status = serve_run(&options, NULL);
+        if (err)
+            (void)fprintf(stderr, "pailfs: %s: %s\n", options.log_file, strerrordesc_np(-err));
+        status = err ? COMMAND_FAILED : serve_run(&options, NULL);
     }
     serve_options_clear(&options);
     return status;

@@ -57,7 +57,7 @@ struct serve_options {
 
     bool nfs;
     bool foreground;
-    char *log_file; /* of a process in the background; NULL: syslog */
+    char *log_file; /* NULL: stderr, in the background syslog */
 
     char **notes; /* sentences about options that were accepted and mean nothing here */
     size_t note_count;

@@ -158,10 +158,10 @@ const struct setting setting_table[] = {
     {{NULL, "no-verify-tls", 0, NULL, "trust any certificate: only for tests", set_no_verify},
      S, "no", false},
 
-    {{"The process", "foreground", 'f', NULL, "stay in the foreground, log to stderr",
+    {{"The process", "foreground", 'f', NULL, "stay in the foreground",
       set_foreground}, D, "no", false},
-    {{NULL, "log-file", 0, "FILE", "where a mount in the background logs", set_log_file},
-     D, "(syslog)", false},
+    {{NULL, "log-file", 0, "FILE", "where to log", set_log_file},
+     P, "(stderr; in the background syslog)", false},
     {{NULL, "log-level", 0, "LEVEL", "error, warn, info or debug", set_log_level},
      P, "info", false},
     {{NULL, "options", 'o', "NAME[=VALUE],...",

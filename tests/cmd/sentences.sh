@@ -162,6 +162,22 @@ if start "$work/log" serve -c "$conf" --squash none; then
     grep -q 'event=export name="/other".*access=ro' "$work/log" || fail "no word of /other"
     stop $started || fail "exit status after SIGTERM"
 fi
+refuse 1 '/nonexistent/log: No such file' serve "${common[@]}" --log-file /nonexistent/log "file://$data"
+"$pailfs" serve -c "$conf" --log-file "$work/own.log" 2>"$work/err" &
+children+=($!)
+logged=$!
+for ((i = 0; i < 300; i++)); do
+    grep -qs event=ready "$work/own.log" && break
+    sleep 0.1
+done
+mv "$work/own.log" "$work/own.log.1"
+kill -HUP $logged
+for ((i = 0; i < 300; i++)); do
+    [ -e "$work/own.log" ] && break
+    sleep 0.1
+done
+stop $logged || fail "exit status with a log file"
+grep -q event=stopped "$work/own.log" || fail "no new log after SIGHUP"
 echo 'colour = red' >>"$conf"
 refuse 1 "$conf:12: unknown option colour in \\[export /other\\]" check-config "$conf"
 refuse 2 "$conf:12: unknown option colour in \\[export /other\\]" serve -c "$conf"
