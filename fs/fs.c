@@ -271,8 +271,10 @@ void fs_commit_all(struct fs_volume *vol)
 
 void fs_drain(struct fs *fs, int64_t deadline_ns)
 {
-    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next)
+    for (struct fs_volume *vol = fs->volumes; vol; vol = vol->next) {
+        orphan_end_all(vol);
         fs_commit_all(vol);
+    }
     fs_upload_all(fs, deadline_ns);
 }
 

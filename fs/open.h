@@ -1,6 +1,6 @@
 /*
  * Open files, how long what is known may be believed, and whoever wants to hear when that ends.
- * Part of fs_int.h. The volume's lock is held in all calls.
+ * Part of fs_int.h. The volume's lock is held in all calls but orphan_end_all.
  */
 #pragma once
 
@@ -24,6 +24,8 @@ void inode_remove(struct fs_volume *vol, struct change *c, struct inode *ino);
 void orphan_changed(struct fs_volume *vol, struct inode *ino);
 /* The last one let go of it, or its bytes are lost. */
 void orphan_end(struct fs_volume *vol, struct inode *ino);
+/* Nobody asks any more: those that were not closed go, too. Without the lock. */
+void orphan_end_all(struct fs_volume *vol);
 /* How long from now its base may stay where it is in the way of deletions or, then 0, of uploads;
  * CLOCK_NEVER: until it is closed. Of other files that stay local, too. */
 int64_t orphan_fetch_ns(struct fs_volume *vol, const struct inode *ino);

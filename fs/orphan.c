@@ -98,6 +98,16 @@ void orphan_end(struct fs_volume *vol, struct inode *ino)
     (void)pthread_cond_broadcast(&vol->cond); /* deletions may go on */
 }
 
+void orphan_end_all(struct fs_volume *vol)
+{
+    struct inode *ino;
+
+    vol_lock(vol);
+    while ((ino = TAILQ_FIRST(&vol->orphans)))
+        orphan_end(vol, ino);
+    vol_unlock(vol);
+}
+
 /* Who is parked on key, and on the keys of deletions that are: any upload, and how many deletions
  * but that of key itself. The keys get shorter with every step back. */
 static void orphan_behind(struct fs_volume *vol, const char *key, bool *upload, uint64_t *deletions)

@@ -414,6 +414,47 @@ static void test_replaced_by_others(void **state)
     rig_check_body(root, "x", "theirs again");
 }
 
+/* The same, but ours was written to: it goes on under the name of a conflict. */
+static void test_replaced_while_written(void **state)
+{
+    CLEANUP_FREE char *from = mem_printf("%s/.part", rig_bucket);
+    CLEANUP_FREE char *to = mem_printf("%s/w", rig_bucket);
+    uint64_t root = fs_root(rig_vol), ino;
+    size_t names = rig_list(root);
+
+    (void)state;
+    (void)rig_put(root, "w", "ours");
+    rig_settled();
+    ino = open_name(root, "w");
+    write_at(ino, 0, "ours and more", FS_UNSTABLE); /* what lay in theirs would be lost */
+    rig_bucket_put(".part", "theirs");
+    assert_int_equal(rename(from, to), 0);
+    has(ino, "ours and more");
+    (void)sync_to(ino, FS_TO_STORE);
+    rig_settled();
+    has(ino, "ours and more");
+    assert_int_equal(attr(ino).nlink, 1);
+    rig_check_body(root, "w", "theirs");
+    assert_int_equal(rig_list(root), names + 2);
+    fs_release(rig_vol, ino);
+    has(ino, "ours and more");
+}
+
+/* Whoever did not close it before the end does not keep its object from going. */
+static void test_open_at_the_end(void **state)
+{
+    uint64_t root = fs_root(rig_vol);
+
+    (void)state;
+    (void)rig_put(root, "e", "body of e");
+    again();
+    (void)open_name(root, "e");
+    rig_remove(root, "e", false);
+    rig_stop(RIG_WAIT_S * CLOCK_S);
+    assert_false(rig_bucket_has("e"));
+    rig_start();
+}
+
 /* --- who is told what --- */
 
 enum { HEARD_MAX = 256 };
@@ -593,12 +634,20 @@ static void test_validity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_removed),           cmocka_unit_test(test_temporary),
-        cmocka_unit_test(test_name_again),        cmocka_unit_test(test_directory_there),
-        cmocka_unit_test(test_renamed_over),      cmocka_unit_test(test_moved_and_removed),
-        cmocka_unit_test(test_open_for_long),     cmocka_unit_test(test_left_at_a_crash),
-        cmocka_unit_test(test_removed_in_flight), cmocka_unit_test(test_replaced_by_others),
-        cmocka_unit_test(test_told_of_our_own),   cmocka_unit_test(test_told_of_others),
+        cmocka_unit_test(test_removed),
+        cmocka_unit_test(test_temporary),
+        cmocka_unit_test(test_name_again),
+        cmocka_unit_test(test_directory_there),
+        cmocka_unit_test(test_renamed_over),
+        cmocka_unit_test(test_moved_and_removed),
+        cmocka_unit_test(test_open_for_long),
+        cmocka_unit_test(test_left_at_a_crash),
+        cmocka_unit_test(test_removed_in_flight),
+        cmocka_unit_test(test_replaced_by_others),
+        cmocka_unit_test(test_replaced_while_written),
+        cmocka_unit_test(test_open_at_the_end),
+        cmocka_unit_test(test_told_of_our_own),
+        cmocka_unit_test(test_told_of_others),
         cmocka_unit_test(test_validity),
     };
 
