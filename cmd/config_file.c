@@ -222,7 +222,8 @@ static int refuse_place(struct config_reading *r, const struct config_section *s
     }
     if (setting_find(own, SETTING_FOR_SERVE | SETTING_FOR_MOUNT))
         return config_refuse(r, r->line, "%s: expected on the command line, not in a file", name);
-    return config_refuse(r, r->line, "unknown option %s in %s", name, section->title);
+    return config_refuse(r, r->line, "unknown option %s in %s%s", name, section->title,
+                         setting_suggest(r->reader->pool, name, kinds[section->kind].scope));
 }
 
 static int check_repeated(struct config_reading *r, const struct setting_list *list)

@@ -118,6 +118,10 @@ bool setting_name_is(const char *given, const char *name);
 const struct setting *setting_find(const char *name, unsigned scope);
 const struct setting_foreign *setting_find_foreign(const char *name);
 
+/* ": did you mean NAME?" if an option that may be said of one of scope is nearly called so, else "".
+ * In the pool. */
+const char *setting_suggest(struct text_pool *pool, const char *name, unsigned scope);
+
 /*
  * Looks name up and keeps it in list. 0; -ENOENT: there is no such option, or not in that scope, no
  * sentence is set; -EINVAL and a sentence. what is kept, value and name are copied.

@@ -126,7 +126,7 @@ static int set_limit(uint64_t *limit, const char *value, const char **ret_why)
     int err = parse_size(value, &size, ret_why);
     if (err)
         return err;
-    *ret_why = "expected at least 16M";
+    *ret_why = "expected at least 16M (a number without a unit is bytes)";
     if (size < LIMIT_MIN)
         return -EINVAL;
     *limit = size;

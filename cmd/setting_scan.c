@@ -93,14 +93,17 @@ static void scan_clear(struct scan *s)
     free(s->letters);
 }
 
-static int scan_refuse(const struct scan *s, int value, char **argv, struct cmd_error *reterr)
+static int scan_refuse(struct setting_reader *reader, unsigned scope, int value, char **argv,
+                       struct cmd_error *reterr)
 {
-    (void)s;
     if (value == ':')
         return cmd_error_set(reterr, -EINVAL, "option %s needs a value", argv[optind - 1]);
     if (optopt && optopt < SCAN_BASE)
         return cmd_error_set(reterr, -EINVAL, "unknown option -%c", optopt);
-    return cmd_error_set(reterr, -EINVAL, "unknown option %s", argv[optind - 1]);
+    const char *word = argv[optind - 1];
+    CLEANUP_FREE char *name = mem_strndup(word, strcspn(word, "="));
+    return cmd_error_set(reterr, -EINVAL, "unknown option %s%s", word,
+                         setting_suggest(reader->pool, name + strspn(name, "-"), scope));
 }
 
 static const char *letter_name(unsigned scope, int letter)
@@ -124,7 +127,7 @@ int setting_scan(struct setting_reader *reader, unsigned scope, int argc, char *
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): options are read before any thread starts */
     while (!err && (value = getopt_long(argc, argv, scan.letters, scan.longs, NULL)) != -1) {
         if (value == '?' || value == ':') {
-            err = scan_refuse(&scan, value, argv, reterr);
+            err = scan_refuse(reader, scope, value, argv, reterr);
             break;
         }
         const char *name =
@@ -194,7 +197,8 @@ static int add_entry(struct setting_reader *reader, unsigned scope, char *word,
         name = letter_name(scope, *name) ? letter_name(scope, *name) : name;
     int err = setting_add(reader, list, scope, name, value, what, 0, reterr);
     if (err == -ENOENT)
-        err = cmd_error_set(reterr, -EINVAL, "%s: there is no such option", what);
+        err = cmd_error_set(reterr, -EINVAL, "%s: there is no such option%s", what,
+                            setting_suggest(reader->pool, name, scope));
     return err;
 }
 

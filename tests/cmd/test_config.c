@@ -227,6 +227,8 @@ static const struct {
     {"[mount /a]\n", ":1: [mount /a] has no url"},
     {EXPORT "[submount /a/b]\n", ":3: [submount /a/b] has no url"},
     {EXPORT "colour = red\n", ":3: unknown option colour in [export /a]"},
+    {EXPORT "regoin = x\n", ":3: unknown option regoin in [export /a]: did you mean region?"},
+    {EXPORT "stat-cache-tll = 1s\n", ":3: unknown option stat-cache-tll in [export /a]"},
     {EXPORT "nfs-port = 1\n", ":3: nfs-port belongs into [pailfs], not into [export /a]"},
     {EXPORT "allow-other = yes\n", ":3: allow-other belongs into [defaults]"},
     {"[pailfs]\nregion = r\n", ":2: region belongs into [defaults], not into [pailfs]"},
