@@ -118,8 +118,8 @@ bool setting_name_is(const char *given, const char *name);
 const struct setting *setting_find(const char *name, unsigned scope);
 const struct setting_foreign *setting_find_foreign(const char *name);
 
-/* ": did you mean NAME?" if an option that may be said of one of scope is nearly called so, else "".
- * In the pool. */
+/* ": did you mean NAME?" if an option that may be said of one of scope is nearly called so, else
+ * "". In the pool. */
 const char *setting_suggest(struct text_pool *pool, const char *name, unsigned scope);
 
 /*
