@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,140 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "cloud/store.h"
-#include "fs/fs.h"
-#include "tests/cloud/fault_server.h"
-
-enum { WAIT_S = 30 };
-#define LONG (1000 * CLOCK_S)
-
-static char top[] = "/tmp/pailfs-test-options-XXXXXX";
-static struct fault_server *server;
-static struct fs *fs;
-static struct fs_volume *vol;
-
-#define LIST(inside)                                                                  \
-    "<ListBucketResult><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated>" inside \
-    "</ListBucketResult>"
-#define KEY(key) "<Contents><Key>" key "</Key><Size>5</Size><ETag>e</ETag></Contents>"
-#define DIR(key) "<CommonPrefixes><Prefix>" key "</Prefix></CommonPrefixes>"
-#define ANY FAULT_ALWAYS
-#define COPIED "<CopyObjectResult><ETag>\"e2\"</ETag></CopyObjectResult>"
-
-/* Files a, own (which says who owns it), a directory with a marker, one that only shows by what is
- * below it. Whatever is written is taken, and nothing that could be tried works. */
-#define BUCKET                                                                             \
-    {.match = "HEAD /bkt/a ",                                                              \
-     .status = "200 OK",                                                                   \
-     .headers = "ETag: \"e\"\r\n",                                                         \
-     .length = 5,                                                                          \
-     .times = ANY},                                                                        \
-        {.match = "HEAD /bkt/own ",                                                        \
-         .status = "200 OK",                                                               \
-         .headers = "ETag: \"e\"\r\nx-amz-meta-file-permissions: 0100600\r\n"              \
-                    "x-amz-meta-file-owner: 5\r\n",                                        \
-         .length = 5,                                                                      \
-         .times = ANY},                                                                    \
-        {.match = "HEAD /bkt/marked/ ",                                                    \
-         .status = "200 OK",                                                               \
-         .headers = "ETag: \"d\"\r\n",                                                     \
-         .times = ANY},                                                                    \
-        {.match = "HEAD", .status = "404 No", .times = ANY},                               \
-        {.match = "GET /bkt/?encoding-type=url&list-type=2&max-keys=32&prefix=implied%2F", \
-         .status = "200 OK",                                                               \
-         .body = LIST(KEY("implied/x")),                                                   \
-         .times = ANY},                                                                    \
-        {.match = "GET /bkt/?delimiter=%2F&encoding-type=url&list-type=2 ",                \
-         .status = "200 OK",                                                               \
-         .body = LIST(KEY("a") DIR("implied/") DIR("marked/") KEY("own")),                 \
-         .times = ANY},                                                                    \
-        {.match = "GET /bkt/?", .status = "200 OK", .body = LIST(""), .times = ANY},       \
-    {                                                                                      \
-        .match = "DELETE", .status = "204 No", .times = ANY                                \
-    }
-
-static const struct fault_step bucket[] = {BUCKET,
-                                           {.match = "PUT",
-                                            .status = "200 OK",
-                                            .headers = "ETag: \"e2\"\r\n",
-                                            .body = COPIED,
-                                            .times = ANY},
-                                           {.match = "POST", .status = "501 N", .times = ANY},
-                                           {0}};
-
-/* ---- the rig ---- */
-
-static void start(const struct fs_volume_config *config, bool read_only)
-{
-    char state_dir[128], endpoint[64];
-    struct fs_error err = {{0}};
-
-    (void)snprintf(state_dir, sizeof(state_dir), "%s/state", top);
-    (void)snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%u", fault_server_port(server));
-    struct fs_config process = {.state_dir = state_dir,
-                                .memory_limit = 64 << 20,
-                                .stage_limit = 64 << 20,
-                                .attr_ttl_ns = LONG,
-                                .quiet_ns = CLOCK_MS};
-    struct store_config store = {
-        .endpoint = endpoint, .region = "us-west-1", .read_only = read_only, .probe_id = 1};
-    if (fs_start(&process, &fs, &err) ||
-        fs_add_volume(fs, "s3://bkt", &store, config, &vol, &err) || fs_run(fs, &err))
-        fail_msg("%s", err.text);
-    fault_server_script(server, bucket);
-}
-
-static void stop(void)
-{
-    fs_stop(fs, clock_mono_ns() + WAIT_S * CLOCK_S, NULL);
-    fs = NULL;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    /* NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet */
-    (void)setenv("no_proxy", "127.0.0.1", 1);
-    (void)setenv("AWS_ACCESS_KEY_ID", "key", 1);
-    (void)setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
-    (void)setenv("AWS_CONFIG_FILE", "/dev/null", 1);
-    (void)setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-    /* NOLINTEND(concurrency-mt-unsafe) */
-    memcpy(top + strlen(top) - 6, "XXXXXX", 6);
-    server = fault_server_start(bucket);
-    return mkdtemp(top) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    if (fs)
-        stop();
-    fault_server_stop(server);
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static struct fs_req request(void)
-{
-    return (struct fs_req){.deadline_ns = clock_mono_ns() + WAIT_S * CLOCK_S};
-}
-
-static struct fs_node look(const char *name, int want)
-{
-    struct fs_req req = request();
-    struct fs_node node = {0}, dir_node;
-
-    assert_int_equal(fs_lookup(vol, &req, fs_root(vol), name, &node, &dir_node), want);
-    return node;
-}
+#include "tests/fs/script_rig.h"
 
 static void check_attr(struct fs_attr attr, uint32_t mode, uint32_t uid, uint32_t gid)
 {
@@ -163,20 +29,11 @@ static void check_attr(struct fs_attr attr, uint32_t mode, uint32_t uid, uint32_
 
 static void check_root(uint32_t mode, uint32_t uid, uint32_t gid)
 {
-    struct fs_req req = request();
+    struct fs_req req = script_request();
     struct fs_attr attr;
 
-    assert_int_equal(fs_getattr(vol, &req, fs_root(vol), &attr), 0);
+    assert_int_equal(fs_getattr(script_vol, &req, fs_root(script_vol), &attr), 0);
     check_attr(attr, mode, uid, gid);
-}
-
-static void set_mode(uint64_t ino, uint32_t mode)
-{
-    struct fs_req req = request();
-    struct fs_sattr set = {.set = FS_SET_MODE, .mode = mode};
-    struct fs_wcc wcc;
-
-    assert_int_equal(fs_setattr(vol, &req, ino, &set, NULL, &wcc), 0);
 }
 
 struct seen {
@@ -199,12 +56,13 @@ static bool see(void *ctx, const struct fs_dir_entry *entry)
 
 static unsigned list(uint32_t uid, unsigned *ret_with_attr)
 {
-    struct fs_req req = request();
+    struct fs_req req = script_request();
     struct seen seen = {.uid = uid};
     struct fs_node node;
     bool eof;
 
-    assert_int_equal(fs_readdir(vol, &req, fs_root(vol), 0, true, see, &seen, &eof, &node), 0);
+    assert_int_equal(
+        fs_readdir(script_vol, &req, fs_root(script_vol), 0, true, see, &seen, &eof, &node), 0);
     if (ret_with_attr)
         *ret_with_attr = seen.with_attr;
     return seen.count;
@@ -218,35 +76,35 @@ static void test_defaults(void **state)
     struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
 
     config.read_only = true;
-    start(NULL, true);
-    check_attr(look("a", 0).attr, 0644, geteuid(), getegid());
-    check_attr(look("implied", 0).attr, 0755, geteuid(), getegid());
+    script_start(NULL, true);
+    check_attr(script_look("a", 0).attr, 0644, geteuid(), getegid());
+    check_attr(script_look("implied", 0).attr, 0755, geteuid(), getegid());
     check_root(0777, geteuid(), getegid());
-    stop();
+    script_stop();
     /* what has nothing of its own follows, what has something does not */
     config.uid = 1001;
     config.gid = 1002;
     config.file_mode = 0666;
     config.dir_mode = 0775;
     config.umask = 02;
-    start(&config, true);
+    script_start(&config, true);
     unsigned with_attr;
     assert_int_equal(list(1001, &with_attr), 2 + 4);
     assert_true(with_attr >= 1);
-    check_attr(look("a", 0).attr, 0664, 1001, 1002);
-    check_attr(look("implied", 0).attr, 0775, 1001, 1002);
-    check_attr(look("marked", 0).attr, 0775, 1001, 1002);
-    check_attr(look("own", 0).attr, 0600, 5, 1002);
+    check_attr(script_look("a", 0).attr, 0664, 1001, 1002);
+    check_attr(script_look("implied", 0).attr, 0775, 1001, 1002);
+    check_attr(script_look("marked", 0).attr, 0775, 1001, 1002);
+    check_attr(script_look("own", 0).attr, 0600, 5, 1002);
     check_root(0775, 1001, 1002);
-    stop();
+    script_stop();
     /* from the database alone */
     config.uid = 1003;
     config.umask = 0;
-    start(&config, true);
+    script_start(&config, true);
     assert_int_equal(list(1003, &with_attr), 2 + 4);
     assert_int_equal(with_attr, 3);
     check_root(0775, 1003, 1002);
-    check_attr(look("own", 0).attr, 0600, 5, 1002);
+    check_attr(script_look("own", 0).attr, 0600, 5, 1002);
 }
 
 /* What was changed once is the file's own, whatever the options say later. */
@@ -258,18 +116,18 @@ static void test_changed(void **state)
 
     config.uid = 1001;
     config.dir_mode = 0700;
-    start(&config, false);
-    set_mode(look("a", 0).ino, 0640);
-    set_mode(fs_root(vol), 0711);
+    script_start(&config, false);
+    script_set_mode(script_look("a", 0).ino, 0640);
+    script_set_mode(fs_root(script_vol), 0711);
     check_root(0711, 1001, getegid());
-    for (int64_t end = clock_mono_ns() + WAIT_S * CLOCK_S;;) {
-        fs_get_left(fs, &left);
+    for (int64_t end = clock_mono_ns() + SCRIPT_WAIT_S * CLOCK_S;;) {
+        fs_get_left(script_fs, &left);
         if (left.files == 0)
             break;
         assert_true(clock_mono_ns() < end);
         (void)usleep(1000);
     }
-    stop();
+    script_stop();
     /* The object is as the copy left it. */
     static const struct fault_step later[] = {
         {.match = "HEAD /bkt/a ",
@@ -284,13 +142,13 @@ static void test_changed(void **state)
     config.file_mode = 0666;
     config.dir_mode = 0777;
     config.read_only = true;
-    start(&config, true);
-    fault_server_script(server, later);
-    struct fs_node node = look("a", 0);
+    script_start(&config, true);
+    fault_server_script(script_server, later);
+    struct fs_node node = script_look("a", 0);
     assert_int_equal(node.attr.mode, 0640);
     assert_int_equal(node.attr.uid, 1001);
     check_root(0711, 1001, getegid());
-    check_attr(look("marked", 0).attr, 0777, 1002, getegid());
+    check_attr(script_look("marked", 0).attr, 0777, 1002, getegid());
 }
 
 /* ---- what questions cost ---- */
@@ -301,18 +159,18 @@ static const char *costs(const char *name, char ret[16])
 {
     CLEANUP_FREE char *file = mem_printf("HEAD /bkt/%s ", name);
     CLEANUP_FREE char *dir = mem_printf("HEAD /bkt/%s/ ", name);
-    unsigned count = fault_server_count(server);
+    unsigned count = fault_server_count(script_server);
 
     assert_true(count < 16);
     for (unsigned i = 0; i < count; i++) {
-        const char *head = fault_server_request(server, i);
+        const char *head = fault_server_request(script_server, i);
         ret[i] = strncmp(head, file, strlen(file)) == 0 ? 'F'
                  : strncmp(head, dir, strlen(dir)) == 0 ? 'D'
                  : strncmp(head, "GET /bkt/?", 10) == 0 ? 'L'
                                                         : '?';
     }
     ret[count] = '\0';
-    fault_server_script(server, bucket);
+    fault_server_script(script_server, script_bucket);
     return ret;
 }
 
@@ -325,13 +183,13 @@ static void check_cost(const char *name, int err, const char *want, bool in_turn
 {
     char got[16];
 
-    fault_server_script(server, bucket);
-    (void)look(name, err);
+    fault_server_script(script_server, script_bucket);
+    (void)script_look(name, err);
     (void)costs(name, got);
     if (!in_turn)
         qsort(got, strlen(got), 1, letter_compare);
     assert_string_equal(got, want);
-    (void)look(name, err); /* now it is known */
+    (void)script_look(name, err); /* now it is known */
     assert_string_equal(costs(name, got), "");
 }
 
@@ -351,17 +209,16 @@ static void test_cost(void **state)
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
-        CLEANUP_FREE char *state_dir = mem_printf("%s/state", top);
         config.read_only = true;
         config.cheap = table[i].cheap;
         config.no_implicit_dir = table[i].no_implicit;
-        start(&config, true);
+        script_start(&config, true);
         check_cost("a", 0, table[i].file, config.cheap);
         check_cost("marked", 0, table[i].marked, config.cheap);
         check_cost("implied", table[i].implied_err, table[i].implied, config.cheap);
         check_cost("nothing", -ENOENT, table[i].nothing, config.cheap);
-        stop();
-        (void)nftw(state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        script_stop();
+        script_forget();
     }
 }
 
@@ -373,16 +230,16 @@ static void test_cost_listed(void **state)
     char got[16];
 
     config.read_only = config.cheap = true;
-    start(&config, true);
+    script_start(&config, true);
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
     assert_string_equal(costs("", got), "L");
-    (void)look("nothing", -ENOENT);
+    (void)script_look("nothing", -ENOENT);
     assert_string_equal(costs("nothing", got), "");
-    (void)look("a", 0);
+    (void)script_look("a", 0);
     assert_string_equal(costs("a", got), "F");
-    (void)look("marked", 0);
+    (void)script_look("marked", 0);
     assert_string_equal(costs("marked", got), "D");
-    (void)look("implied", 0);
+    (void)script_look("implied", 0);
     assert_string_equal(costs("implied", got), "DL");
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
     assert_string_equal(costs("", got), "");
@@ -398,13 +255,13 @@ static void test_no_implicit_listed(void **state)
 
     config.read_only = config.no_implicit_dir = true;
     config.attr_ttl_ns = config.list_ttl_ns = 0;
-    start(&config, true);
-    (void)look("implied", -ENOENT);
+    script_start(&config, true);
+    (void)script_look("implied", -ENOENT);
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
-    fault_server_script(server, bucket);
-    (void)look("implied", 0);
+    fault_server_script(script_server, script_bucket);
+    (void)script_look("implied", 0);
     assert_string_equal(costs("implied", got), "D");
-    (void)look("implied", 0);
+    (void)script_look("implied", 0);
 }
 
 /* ---- how long things are believed ---- */
@@ -419,27 +276,27 @@ static void test_ttl(void **state)
     config.read_only = config.cheap = true;
     config.attr_ttl_ns = 0;
     config.list_ttl_ns = LONG;
-    start(&config, true);
+    script_start(&config, true);
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
-    (void)look("a", 0);
-    fault_server_script(server, bucket);
-    (void)look("a", 0);
-    (void)look("nothing", -ENOENT);
+    (void)script_look("a", 0);
+    fault_server_script(script_server, script_bucket);
+    (void)script_look("a", 0);
+    (void)script_look("nothing", -ENOENT);
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
     assert_string_equal(costs("a", got), "F");
-    stop();
+    script_stop();
     /* the other way round */
     config.attr_ttl_ns = LONG;
     config.list_ttl_ns = 0;
-    start(&config, true);
-    (void)look("a", 0);
+    script_start(&config, true);
+    (void)script_look("a", 0);
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
-    fault_server_script(server, bucket);
-    (void)look("a", 0);
+    fault_server_script(script_server, script_bucket);
+    (void)script_look("a", 0);
     assert_string_equal(costs("a", got), "");
     assert_int_equal(list(geteuid(), NULL), 2 + 4);
     assert_string_equal(costs("", got), "L");
-    (void)look("nothing", -ENOENT);
+    (void)script_look("nothing", -ENOENT);
     assert_string_equal(costs("nothing", got), "FDL");
 }
 
@@ -464,12 +321,12 @@ static void test_read_403(void **state)
     bool eof;
 
     config.read_only = true;
-    start(&config, true);
-    uint64_t ino = look("a", 0).ino;
-    fault_server_script(server, refused);
-    req = request();
-    assert_int_equal(fs_read(vol, &req, ino, 0, 5, &data, &eof, &node), -EACCES);
-    (void)look("hidden", -EACCES);
+    script_start(&config, true);
+    uint64_t ino = script_look("a", 0).ino;
+    fault_server_script(script_server, refused);
+    req = script_request();
+    assert_int_equal(fs_read(script_vol, &req, ino, 0, 5, &data, &eof, &node), -EACCES);
+    (void)script_look("hidden", -EACCES);
 }
 
 /* goofys's TestWriteAnonymous: nobody asked for read-only, it is the credentials. */
@@ -488,16 +345,16 @@ static void test_write_anonymous(void **state)
     struct fs_node node;
     struct fs_wcc wcc;
 
-    fault_server_script(server, may_not_write);
+    fault_server_script(script_server, may_not_write);
     for (int read_only = 0; read_only < 2; read_only++) {
         config.read_only = read_only;
-        start(&config, false);
-        struct fs_req req = request();
-        assert_int_equal(fs_mkdir(vol, &req, fs_root(vol), "new", &set, &node, &wcc),
+        script_start(&config, false);
+        struct fs_req req = script_request();
+        assert_int_equal(fs_mkdir(script_vol, &req, fs_root(script_vol), "new", &set, &node, &wcc),
                          read_only ? -EROFS : -EACCES);
-        (void)look("new", -ENOENT);
-        stop();
-        fault_server_script(server, may_not_write);
+        (void)script_look("new", -ENOENT);
+        script_stop();
+        fault_server_script(script_server, may_not_write);
     }
 }
 
@@ -507,10 +364,10 @@ static const char *put_of(const char *key)
 {
     CLEANUP_FREE char *line = mem_printf("PUT /bkt/%s ", key);
 
-    for (int64_t end = clock_mono_ns() + WAIT_S * CLOCK_S; clock_mono_ns() < end;) {
-        for (unsigned i = fault_server_count(server); i-- > 0;)
-            if (strncmp(fault_server_request(server, i), line, strlen(line)) == 0)
-                return fault_server_request(server, i);
+    for (int64_t end = clock_mono_ns() + SCRIPT_WAIT_S * CLOCK_S; clock_mono_ns() < end;) {
+        for (unsigned i = fault_server_count(script_server); i-- > 0;)
+            if (strncmp(fault_server_request(script_server, i), line, strlen(line)) == 0)
+                return fault_server_request(script_server, i);
         (void)usleep(1000);
     }
     fail_msg("no PUT of %s", key);
@@ -526,40 +383,6 @@ static void check_type(const char *key, const char *type)
         assert_non_null(strcasestr(head, line));
     else
         assert_null(strcasestr(head, "\r\ncontent-type:"));
-}
-
-static uint64_t create(const char *name)
-{
-    struct fs_req req = request();
-    struct fs_sattr set = {.set = FS_SET_MODE, .mode = 0644};
-    struct iovec iov = {(void *)(uintptr_t) "hello", 5};
-    struct fs_node node;
-    struct fs_wcc wcc;
-
-    assert_int_equal(
-        fs_create(vol, &req, fs_root(vol), name, FS_CREATE_GUARDED, &set, NULL, &node, &wcc), 0);
-    assert_int_equal(fs_write(vol, &req, node.ino, 0, &iov, 1, FS_FILE_SYNC, &wcc), 0);
-    return node.ino;
-}
-
-static void rename_to(const char *from, const char *to)
-{
-    struct fs_req req = request();
-    struct fs_wcc from_wcc, to_wcc;
-
-    assert_int_equal(fs_rename(vol, &req, fs_root(vol), from, fs_root(vol), to, &from_wcc, &to_wcc),
-                     0);
-}
-
-static void settled(void)
-{
-    int64_t end = clock_mono_ns() + WAIT_S * CLOCK_S;
-    struct fs_left left;
-
-    for (fs_get_left(fs, &left); left.files + left.intents > 0; fs_get_left(fs, &left)) {
-        assert_true(clock_mono_ns() < end);
-        (void)usleep(1000);
-    }
 }
 
 /* goofys's TestPutMimeType. The type of the source of a copy is what the bucket says. */
@@ -586,30 +409,30 @@ static void test_put_mime_type(void **state)
         BUCKET,
         {0}};
 
-    start(&config, false);
-    (void)create("no.css");
+    script_start(&config, false);
+    (void)script_create("no.css");
     check_type("no.css", NULL); /* not asked for */
-    settled();
-    stop();
+    script_settled();
+    script_stop();
     config.use_content_type = true;
-    start(&config, false);
-    (void)create("style.css");
-    (void)create("README");
-    uint64_t ino = create("test.jpg");
+    script_start(&config, false);
+    (void)script_create("style.css");
+    (void)script_create("README");
+    uint64_t ino = script_create("test.jpg");
     check_type("style.css", "text/css");
     check_type("README", NULL);
     check_type("test.jpg", "image/jpeg");
-    settled();
-    fault_server_script(server, written);
-    set_mode(ino, 0600);
+    script_settled();
+    fault_server_script(script_server, written);
+    script_set_mode(ino, 0600);
     check_type("test.jpg", "image/x-own"); /* a copy keeps what it has */
-    settled();
-    rename_to("test.jpg", "test");
+    script_settled();
+    script_rename("test.jpg", "test");
     check_type("test", "image/x-own"); /* no extension says anything else */
-    settled();
-    rename_to("test", "test2.jpg");
+    script_settled();
+    script_rename("test", "test2.jpg");
     check_type("test2.jpg", "image/jpeg");
-    settled();
+    script_settled();
 }
 
 /* An object that is written anew keeps the type that somebody gave it, also over a restart. */
@@ -638,28 +461,30 @@ static void test_type_stays(void **state)
 
     for (int use = 0; use < 2; use++) {
         config.use_content_type = use;
-        start(&config, false);
-        fault_server_script(server, typed);
+        script_start(&config, false);
+        fault_server_script(script_server, typed);
         for (int i = 0; i < 2; i++) {
             struct iovec iov = {(void *)(uintptr_t) "HELLO", 5};
-            struct fs_req req = request();
+            struct fs_req req = script_request();
             struct fs_wcc wcc;
-            uint64_t ino = look(names[i], 0).ino;
-            assert_int_equal(fs_write(vol, &req, ino, 0, &iov, 1, FS_FILE_SYNC, &wcc), 0);
+            uint64_t ino = script_look(names[i], 0).ino;
+            assert_int_equal(fs_write(script_vol, &req, ino, 0, &iov, 1, FS_FILE_SYNC, &wcc), 0);
             check_type(names[i], types[use][i]);
         }
-        settled();
+        script_settled();
         char list[64];
         size_t len;
-        struct fs_req req = request();
-        assert_int_equal(fs_listxattr(vol, &req, look("page", 0).ino, list, sizeof(list), &len), 0);
+        struct fs_req req = script_request();
+        assert_int_equal(
+            fs_listxattr(script_vol, &req, script_look("page", 0).ino, list, sizeof(list), &len),
+            0);
         assert_int_equal(len, sizeof("user.color"));
         assert_string_equal(list, "user.color");
-        stop();
+        script_stop();
     }
 }
 
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, script_setup, script_teardown)
 
 int main(void)
 {
