@@ -36,6 +36,8 @@ enum step_op {
     STEP_SYNC_WRITE, /* one piece, FILE_SYNC */
     STEP_TRUNCATE,   /* to len */
     STEP_CHMOD,      /* to value */
+    STEP_PUNCH,      /* zeros, then COMMIT */
+    STEP_COPY,       /* all of the file to into path, then COMMIT */
     STEP_RENAME,
     STEP_EXCHANGE,    /* with to */
     STEP_REMOVE_OPEN, /* a file that is open, used after that, and closed */
@@ -44,7 +46,7 @@ enum step_op {
 };
 struct step {
     enum step_op op;
-    const char *path, *to; /* below the run's directory; to: RENAME, EXCHANGE */
+    const char *path, *to; /* below the run's directory; to: RENAME, EXCHANGE, COPY */
     uint64_t off, len;
     uint32_t value; /* which bytes; or mode */
 };

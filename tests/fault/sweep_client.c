@@ -123,6 +123,64 @@ static int call_walk(struct call *call, uint64_t dir, const char *path, uint64_t
     return err;
 }
 
+static int call_commit(struct call *call, uint64_t ino)
+{
+    struct fs_wcc wcc;
+    int err;
+
+    do {
+        err = fs_commit(call->g->vol, call_begin(call), ino, 0, 0, &wcc);
+        err = call_reply(call, err);
+    } while (call_again(call, err));
+    return err;
+}
+
+/* Punch, or copy: unstable, as writes are. */
+static int call_change(struct call *call, uint64_t dir, uint64_t ino, const struct step *step)
+{
+    uint64_t from_dir, from = 0, at = 0, done = 1;
+    struct fs_wcc wcc;
+    const char *name;
+    int err = 0;
+
+    if (step->op == STEP_COPY) {
+        err = call_walk(call, dir, step->to, &from_dir, &name);
+        if (!err)
+            err = call_lookup(call, from_dir, name, &from);
+    }
+    while (!err && done > 0) {
+        done = 0;
+        err = step->op == STEP_PUNCH
+                  ? fs_allocate(call->g->vol, call_begin(call), ino, step->off, step->len,
+                                FS_ALLOCATE_PUNCH | FS_ALLOCATE_KEEP_SIZE, &wcc)
+                  : fs_copy_range(call->g->vol, call_begin(call), from, at, ino, at, UINT32_MAX,
+                                  &done);
+        if (call_again(call, err)) {
+            err = 0;
+            done = 1;
+        } else {
+            at += done;
+        }
+    }
+    return err;
+}
+
+static int call_change_commit(struct call *call, uint64_t dir, uint64_t ino,
+                              const struct step *step)
+{
+    uint8_t before[FS_VERF_SIZE], after[FS_VERF_SIZE];
+    int err;
+
+    do {
+        fs_write_verifier(call->g->fs, before);
+        err = call_change(call, dir, ino, step);
+        if (!err)
+            err = call_commit(call, ino);
+        fs_write_verifier(call->g->fs, after);
+    } while (!err && memcmp(before, after, sizeof(before)) != 0);
+    return err;
+}
+
 static int call_write(struct call *call, uint64_t ino, const struct step *step, uint64_t off,
                       uint64_t len)
 {
@@ -146,7 +204,6 @@ static int call_write_commit(struct call *call, uint64_t ino, const struct step 
 {
     uint64_t piece = 2 * sweep_unit < FS_IO_MAX ? 2 * sweep_unit : FS_IO_MAX;
     uint8_t before[FS_VERF_SIZE], after[FS_VERF_SIZE];
-    struct fs_wcc wcc;
     int err;
 
     do {
@@ -155,13 +212,7 @@ static int call_write_commit(struct call *call, uint64_t ino, const struct step 
         for (uint64_t at = 0; at < step->len && !err; at += piece)
             err = call_write(call, ino, step, step->off + at,
                              step->len - at < piece ? step->len - at : piece);
-        while (!err) {
-            err = fs_commit(call->g->vol, call_begin(call), ino, 0, 0, &wcc);
-            err = call_reply(call, err);
-            if (!call_again(call, err))
-                break;
-            err = 0;
-        }
+        err = err ? err : call_commit(call, ino);
         fs_write_verifier(call->g->fs, after);
     } while (!err && memcmp(before, after, sizeof(before)) != 0);
     return err;
@@ -270,6 +321,8 @@ int client_step(struct gateway *g, uint64_t dir, const struct step *step, int64_
         return err;
     if (step->op == STEP_WRITE)
         return call_write_commit(&call, ino, step);
+    if (step->op == STEP_PUNCH || step->op == STEP_COPY)
+        return call_change_commit(&call, dir, ino, step);
     if (step->op == STEP_SYNC_WRITE)
         return call_write(&call, ino, step, step->off, step->len);
     do {

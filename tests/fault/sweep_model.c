@@ -82,6 +82,14 @@ static void node_write(struct node *node, const struct step *step)
         node->body[step->off + i] = step_byte(step->value, step->off + i);
 }
 
+static void node_copy(struct node *node, const struct node *from)
+{
+    if (from->len > node->len)
+        node_resize(node, from->len);
+    if (from->len > 0)
+        memcpy(node->body, from->body, from->len);
+}
+
 static void tree_rename(struct tree *tree, const char *from, const char *to)
 {
     struct node *over = tree_find(tree, to);
@@ -120,6 +128,14 @@ void tree_apply(struct tree *tree, const struct step *step, uint64_t ino)
         break;
     case STEP_CHMOD:
         node->mode = step->value;
+        break;
+    case STEP_PUNCH:
+        if (step->off < node->len)
+            memset(node->body + step->off, 0,
+                   step->len < node->len - step->off ? step->len : node->len - step->off);
+        break;
+    case STEP_COPY:
+        node_copy(node, tree_find(tree, step->to));
         break;
     case STEP_RENAME:
         tree_rename(tree, step->path, step->to);

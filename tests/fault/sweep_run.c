@@ -135,7 +135,7 @@ void run_prepare(struct gateway *g, struct run *run)
 static bool step_repeatable(const struct step *step)
 {
     return step->op == STEP_WRITE || step->op == STEP_SYNC_WRITE || step->op == STEP_TRUNCATE ||
-           step->op == STEP_CHMOD;
+           step->op == STEP_CHMOD || step->op == STEP_PUNCH || step->op == STEP_COPY;
 }
 
 /* The step was not acknowledged: it happened, or it did not, as a whole. True: it did, and need not
@@ -143,7 +143,8 @@ static bool step_repeatable(const struct step *step)
 static bool run_old_or_new(struct gateway *g, struct run *run, const struct step *step, size_t at,
                            const char *when)
 {
-    const char *loose = step->op == STEP_WRITE ? step->path : NULL;
+    bool unstable = step->op == STEP_WRITE || step->op == STEP_PUNCH || step->op == STEP_COPY;
+    const char *loose = unstable ? step->path : NULL;
     struct tree view = {0}, after = {0};
     bool happened = false;
 
@@ -176,7 +177,7 @@ static void run_again(struct gateway *g, struct run *run, const struct step *ste
     uint64_t ino;
     int err = client_step(g, run->dir, step, run_limit(), &ino);
 
-    if (err && (step->op == STEP_WRITE || step->op == STEP_SYNC_WRITE))
+    if (err && step_repeatable(step))
         err = client_step(g, run->dir, step, run_limit(), &ino);
     if (err)
         run_problem(run, "again, without a fault",

@@ -311,6 +311,28 @@ static void test_others(void **state)
     rig_start();
 }
 
+/* The object is there, and known to be ours, but nobody was told: whoever makes the file longer
+ * sees none of it. */
+static void check_nothing_shows(uint64_t ino)
+{
+    int64_t end = clock_mono_ns() + RIG_WAIT_S * CLOCK_S;
+    struct fs_sattr set = {.set = FS_SET_SIZE, .size = 100};
+    struct fs_req req = rig_request();
+    struct fs_wcc wcc;
+    char zeros[100] = {0};
+
+    while (fault_rule_hits(0) == 0) { /* its upload, which has asked for the object before */
+        assert_true(clock_mono_ns() < end);
+        (void)usleep(1000);
+    }
+    assert_int_equal(fs_setattr(rig_vol, &req, ino, &set, NULL, &wcc), 0);
+    check_bytes(ino, zeros, sizeof(zeros));
+    set.size = 0;
+    req = rig_request();
+    assert_int_equal(fs_setattr(rig_vol, &req, ino, &set, NULL, &wcc), 0);
+    assert_int_equal(fault_rules_set(NULL), 0);
+}
+
 /* Killed before the store has made it, after, and when it is said to be done. */
 static void test_killed(void **state)
 {
@@ -334,7 +356,10 @@ static void test_killed(void **state)
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_int_equal(fault_rules_set(i == 1 ? "store.put key=killed1 stall" : NULL), 0);
         rig_start();
+        if (i == 1)
+            check_nothing_shows(to[i]);
         if (i == 2)
             check_bytes(to[i], body, SIZE);
         else
