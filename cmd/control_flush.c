@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "cloud/store.h"
 
@@ -124,7 +125,24 @@ static unsigned flush_export(struct flush_sum *sum, const struct control_export 
     return 200;
 }
 
-/* The export that path is in; all for "". */
+/* Sub-mounts below path. */
+static unsigned flush_below(struct flush_sum *sum, const char *path, json_t **ret_error)
+{
+    CLEANUP_FREE char *top = mem_strdup(path);
+    unsigned status = 200;
+    const char *rest;
+
+    for (size_t len = strlen(top); len > 1 && top[len - 1] == '/'; len--)
+        top[len - 1] = '\0';
+    for (size_t i = sum->config->top_count; i < sum->config->export_count && status == 200; i++) {
+        const struct control_export *export = &sum->config->exports[i];
+        if (flush_in_export(top, export->name, &rest) && rest[0] == '/')
+            status = flush_export(sum, export, "", ret_error);
+    }
+    return status;
+}
+
+/* The export that path is in, and sub-mounts below path; all for "". */
 static unsigned flush_exports(struct flush_sum *sum, const char *path, json_t **ret_error)
 {
     const char *rest = "";
@@ -137,7 +155,9 @@ static unsigned flush_exports(struct flush_sum *sum, const char *path, json_t **
     }
     const struct control_export *best = control_export_find(sum->config, path, &rest);
     if (best)
-        return flush_export(sum, best, rest, ret_error);
+        status = flush_export(sum, best, rest, ret_error);
+    if (best)
+        return status == 200 ? flush_below(sum, path, ret_error) : status;
     *ret_error =
         control_json_error("%s is in no export: expected a path such as %s/DIRECTORY", path,
                            sum->config->export_count ? sum->config->exports[0].name : "/EXPORT");

@@ -146,6 +146,11 @@ static void print_trouble(const json_t *export, FILE *out)
     const json_t *store = json_object_get(export, "store"), *event;
     size_t i;
 
+    if (text(export, "mount_error")[0]) {
+        (void)fprintf(out, "  %-10s not yet: ", "mounted");
+        print_name(text(export, "mount_error"), out);
+        (void)fputc('\n', out);
+    }
     if (!is(store, "answering")) {
         (void)fprintf(out, "  %-10s no request has succeeded since %s: ", "store",
                       text(store, "failing_since"));

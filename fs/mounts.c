@@ -12,7 +12,7 @@
 #include "fs/mounts_list.h"
 
 enum {
-    MOUNTS_WAIT_S = 10, /* so long stores may take to be opened before "mount.err" shows */
+    MOUNTS_WAIT_S = 5, /* so long stores may take to be opened before "mount.err" shows */
     MOUNTS_POLL_MS = 200,
     MOUNTS_PATH_MAX = 1024,
     MOUNTS_KEPT_MAX = 256 << 10,

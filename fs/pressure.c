@@ -99,9 +99,9 @@ static bool pressure_hopeless(struct fs *fs)
         return ago > PRESSURE_PATIENCE_S * CLOCK_S;
     for (struct fs_volume *vol = fs->volumes; vol && !hope; vol = vol->next) {
         vol_lock(vol);
-        hope = !STAILQ_EMPTY(&vol->graves);
+        hope = !STAILQ_EMPTY(&vol->graves) && !vol->mounts->detached;
         TAILQ_FOREACH (ino, &vol->dirty, dirty) {
-            if (hope)
+            if (hope || vol->mounts->detached)
                 break;
             hope = pressure_may_go(ino);
         }

@@ -20,6 +20,7 @@ import stores
 KIND = sys.argv[1]
 ROUNDS = 8  # of adding and removing under load
 LOAD_FILES = 6
+DOWN_PORT = 17497
 
 
 class Other:
@@ -253,6 +254,39 @@ def check_later(case, world):
     case.step("a bucket that came later")
 
 
+def check_down(case, world):
+    """S3 only: a server that is not up yet."""
+    directory = case.path("s3-down")
+    os.makedirs(os.path.join(directory, "down"))
+    path = f"{world.export}/down"
+    world.submount("add", "-o", f"endpoint=http://127.0.0.1:{DOWN_PORT}", path, "s3://down")
+    kit.equal(os.listdir(world.path("down")), ["mount.err"], "in the place of a server that is down")
+    argv = [world.store.program, "--access", stores.KEY, "--secret", stores.SECRET, "--port", f"127.0.0.1:{DOWN_PORT}", "--quiet",
+            "--keep-alive", "posix", directory]
+    case.process("versitygw-down", argv).ready(lambda: kit.port_open("127.0.0.1", DOWN_PORT), "listens")
+    kit.wait_for(lambda: os.listdir(world.path("down")) == [], "its bucket when it is up", 60, 0.2)
+    write(world.path("down", "up"), b"up")
+    kit.check(os.path.exists(os.path.join(directory, "down", "up")), "a file in it")
+    world.submount("remove", path)
+    case.step("a server that was down")
+
+
+def check_flush(case, world):
+    """What is flushed of an export is what is below it too."""
+    with open(world.path("in", "config", "late"), "wb") as f:
+        f.write(b"late")
+        f.flush()
+        os.fsync(f.fileno())
+        subprocess.run([kit.BIN, "flush", "--wait", "--timeout", "30s", "--state-dir", world.server.state, world.export],
+                       env=world.env, timeout=60, check=True, capture_output=True)
+        kit.equal(world.buckets["first"].get("late"), b"late", "a file of a sub-mount after a flush of its export")
+    if os.access("/usr/bin/nfs-ls", os.X_OK):
+        done = subprocess.run(["nfs-ls", f"nfs://{kit.HOST}{world.export}/in/config?version=3"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        kit.check("late" in done.stdout, f"libnfs: {done.stdout}{done.stderr}")
+    case.step("flush and libnfs")
+
+
 def check_killed(case, world):
     """What was acknowledged goes to the sub-mount's bucket without anybody asking, also after a kill; handles stay."""
     path = world.path("later", "kept")
@@ -280,7 +314,10 @@ def main():
         client = guest.Guest(case)
         check_nfs(case, world, client)
         check_load(case, world)
+        check_flush(case, world)
         check_later(case, world)
+        if KIND == "s3":
+            check_down(case, world)
         check_killed(case, world)
         world.server.stop()
         world.server.check_state()

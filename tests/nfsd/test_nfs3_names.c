@@ -74,6 +74,10 @@ static void test_lookup_submount(void **state)
     fake_fs.top2 = &fake_fs.vols[0];
     assert_true(nfsproc3_lookup_3_svc(&args, &res, &fake_rpc.req));
     assert_int_equal(res.status, NFS3_OK);
+    fake_fs.req.flags = 0;
+    fake_fs.top2 = &fake_fs.vols[1]; /* its export is read-only, and squashes nobody */
+    assert_true(nfsproc3_lookup_3_svc(&args, &res, &fake_rpc.req));
+    assert_int_equal(fake_fs.req.flags & FS_READ_ONLY, FS_READ_ONLY);
     fake_fs.top2 = NULL;
     assert_true(nfsproc3_lookup_3_svc(&args, &res, &fake_rpc.req));
     assert_int_equal(res.status, NFS3ERR_STALE);
