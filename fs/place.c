@@ -87,12 +87,13 @@ void place_clear(struct place *p)
     store_meta_clear(&p->meta);
 }
 
-/* This narrows the window and does not close it. */
+/* This narrows the window and does not close it. The store looks once more by itself, which has to
+ * do where requests are dear. */
 int place_look_before(struct place *p)
 {
     bool conditional =
         p->content || p->type == FS_LNK ? p->vol->caps.cond_put : p->vol->caps.cond_copy;
-    if (conditional || (!p->if_match && !p->if_none_match))
+    if (conditional || p->vol->config.cheap || (!p->if_match && !p->if_none_match))
         return 0;
     struct store_req r = {.op = STORE_HEAD, .key = p->target};
     int err = place_call(p, &r);

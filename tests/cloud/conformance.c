@@ -191,6 +191,7 @@ static int parse_args(int argc, char **argv, struct store_config *config)
         {"sse-c", no_argument, NULL, 'k'},
         {"requester-pays", no_argument, NULL, 'q'},
         {"list-v1", no_argument, NULL, '1'},
+        {"no-checksum", no_argument, NULL, 'u'},
         {0},
     };
     int option;
@@ -219,6 +220,8 @@ static int parse_args(int argc, char **argv, struct store_config *config)
             config->requester_pays = true;
         else if (option == '1')
             config->list = STORE_LIST_V1;
+        else if (option == 'u')
+            config->no_checksum = true;
         else
             return -1;
     }

@@ -485,6 +485,29 @@ static void test_list_type(void **state)
     fault_expect(unknown, request(LIST, 0), 0, 2);
 }
 
+/* Proxies are those of the environment, as libcurl understands them. */
+static void test_proxy(void **state)
+{
+    (void)state;
+    static const struct fault_step script[] = {
+        {.match = "GET http://s3.invalid/bkt/?", .status = "200 OK", .body = EMPTY_LIST}, {0}};
+    struct store_config config = {.endpoint = "http://s3.invalid", .read_only = true};
+    struct store_error error;
+    struct store *other = NULL;
+    char proxy[64];
+
+    fault_server_script(fault_server, script);
+    (void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", fault_server_port(fault_server));
+    /* NOLINTBEGIN(concurrency-mt-unsafe): the other store's thread sleeps */
+    (void)setenv("http_proxy", proxy, 1);
+    int err = store_open("s3://bkt", &config, &other, &error);
+    (void)unsetenv("http_proxy");
+    /* NOLINTEND(concurrency-mt-unsafe) */
+    assert_int_equal(err, 0);
+    assert_int_equal(fault_server_count(fault_server), 1);
+    store_close(other);
+}
+
 /* ---- names ---- */
 
 /* Keys that need care arrive as they are: once encoded, with a signature over that. */
@@ -537,7 +560,7 @@ int main(void)
         FAULT_TEST(test_other_key),     FAULT_TEST(test_refused),
         FAULT_TEST(test_tries),         FAULT_TEST(test_stall),
         FAULT_TEST(test_region),        FAULT_TEST(test_list_type),
-        FAULT_TEST(test_keys),
+        FAULT_TEST(test_keys),          FAULT_TEST(test_proxy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,11 +137,28 @@ static void test_cheap(void **state)
     check_cost("lookup of nothing again", "");
 }
 
+/* A store that knows no preconditions is looked at before each change: once. */
+static void test_cheap_simple_store(void **state)
+{
+    (void)state;
+    struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
+
+    config.cheap = true;
+    script_start(&config, false);
+    fault_server_script(script_server, takes_all);
+    uint64_t a = script_look("a", 0).ino;
+    check_cost("lookup", "H");
+    overwrite(a);
+    check_cost("write", "HP");
+    (void)script_create("new");
+    check_cost("create and write", "HHLHP");
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, script_setup, script_teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_cheap)};
+    const struct CMUnitTest tests[] = {CASE(test_cheap), CASE(test_cheap_simple_store)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
