@@ -1,6 +1,6 @@
 """The POSIX suite (tests/posix) on a directory of this host, on a FUSE mount and on a kernel's NFS mount.
 
-posix.py PROGRAM local|fuse|nfs [file|s3 [CASE...]]
+posix.py PROGRAM local|fuse|nfs|fuse-guest [file|s3 [CASE...]]     (fuse-guest: pailfs itself in the guest, on its older kernel; by hand)
 """
 import os
 import subprocess
@@ -72,6 +72,19 @@ def fuse(case):
     mount.unmount()
 
 
+def fuse_guest(case):
+    case.network()
+    client = guest.Guest(case, mem="512M")
+    client.run("""modules=/usr/lib/uml/modules/$(uname -r)/kernel
+        busybox insmod $modules/fs/fuse/fuse.ko && busybox insmod $modules/drivers/block/loop.ko
+        mkdir /mnt/b /mnt/m && truncate -s 200M /mnt/disk && mkfs.ext4 -q /mnt/disk && mount -o loop /mnt/disk /mnt/b""")
+    client.run(f"{kit.BIN} mount --allow-other --state-dir {case.path('state')} --log-file {case.path('pailfs.log')} file:///mnt/b /mnt/m")
+    case.step("mounted on Linux " + client.run("uname -r").strip())
+    status, out = client.run(" ".join([PROGRAM, "fuse", "/mnt/m", *(f"'{name}'" for name in ONLY)]), 400, check=False)
+    report(case, status, out)
+    client.run("umount /mnt/m")
+
+
 def nfs(case):
     case.network()
     store = stores.store(case, KIND)
@@ -97,7 +110,7 @@ def nfs(case):
 
 def main():
     with kit.Case(f"posix-{MODE}-{KIND}") as case:
-        {"local": local, "fuse": fuse, "nfs": nfs}[MODE](case)
+        {"local": local, "fuse": fuse, "fuse-guest": fuse_guest, "nfs": nfs}[MODE](case)
 
 
 main()
