@@ -208,8 +208,8 @@ static int cursor_stat(int dir_fd, struct file_cursor *ret)
         return file_errno();
     ret->dev = st.st_dev;
     ret->ino = st.st_ino;
-    ret->mtime_ns = st.st_mtim.tv_sec * CLOCK_S + st.st_mtim.tv_nsec;
-    ret->ctime_ns = st.st_ctim.tv_sec * CLOCK_S + st.st_ctim.tv_nsec;
+    ret->mtime_ns = clock_from_s(st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    ret->ctime_ns = clock_from_s(st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
     return 0;
 }
 

@@ -71,7 +71,7 @@ int64_t retry_date_parse(const char *value)
     if (!end || *end)
         return -1;
     time_t t = timegm(&tm);
-    return t < 0 ? -1 : (int64_t)t * CLOCK_S;
+    return t < 0 ? -1 : clock_from_s(t, 0);
 }
 
 int64_t retry_after_parse(const char *value, int64_t wall_ns)

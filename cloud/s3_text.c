@@ -43,7 +43,7 @@ int64_t s3_iso_date_parse(const char *text)
         for (p++; isdigit((unsigned char)*p); p++, unit /= 10)
             fraction += (*p - '0') * unit;
     }
-    return (int64_t)timegm(&tm) * CLOCK_S + fraction;
+    return clock_from_s(timegm(&tm), fraction);
 }
 
 /* A value that arrives as it was sent: printable, no edges or runs of blanks for a server to trim.

@@ -111,7 +111,7 @@ static bool meta_rfc3339(const char *s, int64_t *ret)
     }
     if (strcmp(end, "Z") != 0)
         return false;
-    *ret = (int64_t)timegm(&tm) * CLOCK_S + ns;
+    *ret = clock_from_s(timegm(&tm), ns);
     return true;
 }
 

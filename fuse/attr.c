@@ -37,7 +37,7 @@ void front_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
 static int64_t attr_ns(const struct timespec *ts)
 {
-    return ts->tv_sec * CLOCK_S + ts->tv_nsec;
+    return clock_from_s(ts->tv_sec, ts->tv_nsec);
 }
 
 static struct fs_sattr attr_set(const struct stat *st, int to_set)

@@ -73,6 +73,8 @@ static void test_retry_after(void **state)
     assert_int_equal(retry_after_parse("Sun, 06 Nov 1994 08:49:30 GMT", wall), 0);
     assert_int_equal(retry_date_parse("Sun, 06 Nov 1994 08:49:37 GMT"), wall);
     assert_int_equal(retry_date_parse("yesterday"), -1);
+    assert_int_equal(retry_date_parse("Sun, 06 Nov 3988 08:49:35 GMT"), CLOCK_NEVER - 1);
+    assert_int_equal(retry_after_parse("Sun, 06 Nov 3988 08:49:35 GMT", wall), RETRY_AFTER_MAX_NS);
 }
 
 static void test_budget(void **state)

@@ -82,6 +82,7 @@ static void test_iso_date(void **state)
     assert_int_equal(s3_iso_date_parse("1970-01-01T00:00:01.250Z"), CLOCK_S + 250 * CLOCK_MS);
     assert_int_equal(s3_iso_date_parse("2009-10-12T17:50:30Z"), INT64_C(1255369830) * CLOCK_S);
     assert_int_equal(s3_iso_date_parse("1970-01-01T00:00:01.123456789123Z"), 1123456789);
+    assert_int_equal(s3_iso_date_parse("9999-12-31T23:59:59.5Z"), CLOCK_NEVER - 1);
     assert_int_equal(s3_iso_date_parse(""), 0);
     assert_int_equal(s3_iso_date_parse("soon"), 0);
 }
