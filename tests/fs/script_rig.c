@@ -73,7 +73,7 @@ int script_setup(void **state)
     (void)setenv("AWS_CONFIG_FILE", "/dev/null", 1);
     (void)setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
     /* NOLINTEND(concurrency-mt-unsafe) */
-    memcpy(top + strlen(top) - 6, "XXXXXX", 6);
+    (void)snprintf(top, sizeof(top), "/tmp/pailfs-test-options-XXXXXX");
     script_server = fault_server_start(script_bucket);
     return mkdtemp(top) ? 0 : -1;
 }
