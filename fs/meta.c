@@ -270,6 +270,7 @@ void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct sto
         ino->ctime_ns = ino->mtime_ns;
     free(ino->extra_meta);
     ino->extra_meta = meta_extra(obj);
+    xattr_list_from_s3fs(&ino->extra_meta);
     if (ino->type == FS_LNK && !ino->target)
         ino->target = mem_strdup(meta_get(&obj->meta, "gcsfuse_symlink_target"));
     ino->flags |= INODE_META_KNOWN;

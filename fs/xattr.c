@@ -34,7 +34,7 @@ static int xattr_parse(const char *name, char **ret_meta)
         return -ENOTSUP;
     if (!name[XATTR_USER_LEN])
         return -EINVAL;
-    if (strlen(name) > XATTR_NAME_MAX)
+    if (strlen(name) > XATTR_NAME_LEN_MAX)
         return -ERANGE;
     char *meta = xattr_name_encode(name + XATTR_USER_LEN);
     if (strlen(meta) > XATTR_META_NAME_MAX) {
@@ -172,7 +172,7 @@ static bool list_one(void *ctx, const char *meta_name, const char *value)
     size_t len = xattr_name_decode(meta_name, name), all = XATTR_USER_LEN + len + 1;
 
     (void)value;
-    if (meta_name[0] == META_HIDDEN || all > XATTR_NAME_MAX + 1)
+    if (meta_name[0] == META_HIDDEN || all > XATTR_NAME_LEN_MAX + 1)
         return true;
     if (a->size >= a->len + all)
         memcpy(stpcpy(a->buf + a->len, XATTR_USER), name, len + 1);

@@ -15,11 +15,11 @@ struct inode;
 struct fs_volume;
 
 enum {
-    XATTR_NAME_MAX = 255,   /* of Linux, with the namespace */
-    XATTR_VALUE_MAX = 8192, /* longer than any decoded metadata */
-    XATTR_META_MAX = 2048,  /* bytes of names and values of one object: what S3 takes in all, */
-    XATTR_META_OURS = 256,  /* of which our own attributes use up to so many */
-    XATTR_COUNT_MAX = 27,   /* with ours no more than the 32 that the stores take */
+    XATTR_NAME_LEN_MAX = 255, /* of Linux, with the namespace */
+    XATTR_VALUE_MAX = 8192,   /* longer than any decoded metadata */
+    XATTR_META_MAX = 2048,    /* bytes of names and values of one object: what S3 takes in all, */
+    XATTR_META_OURS = 256,    /* of which our own attributes use up to so many */
+    XATTR_COUNT_MAX = 27,     /* with ours no more than the 32 that the stores take */
 };
 
 /* --- xattr_text.c: the encoding, and the list in inode.extra_meta ("NAME=VALUE\n"...) --- */
@@ -43,6 +43,11 @@ typedef bool xattr_list_fn(void *ctx, const char *meta_name, const char *value);
 void xattr_list_each(const char *list, xattr_list_fn *fn, void *ctx);
 /* 0, or -ENOSPC: more than an object takes. */
 int xattr_list_check(const char *list);
+
+/* --- xattr_s3fs.c --- */
+
+/* What s3fs keeps in one piece of metadata becomes several. */
+void xattr_list_from_s3fs(char **list);
 
 /* --- meta.c --- */
 

@@ -191,6 +191,38 @@ static void test_lists(void **state)
     assert_null(xattr_list_set(one, "a", NULL));
 }
 
+static void check_s3fs(const char *before, const char *after)
+{
+    char *list = mem_strdup(before);
+
+    xattr_list_from_s3fs(&list);
+    assert_string_equal(list, after);
+    free(list);
+}
+
+static void test_s3fs(void **state)
+{
+    (void)state;
+    /* {"user.a":"aGVsbG8=","user.B":"AAo="} */
+    check_s3fs("color=blue\n"
+               "xattr=%7B%22user.a%22%3A%22aGVsbG8%3D%22%2C%22user.B%22%3A%22AAo%3D%22%7D\n",
+               "color=blue\na=hello\n%42=%00%0A\n");
+    /* What is no user.* stays; what has been set since wins. */
+    check_s3fs("a=new\nxattr={\"user.a\":\"aGVsbG8=\",\"system.x\":\"AAo=\"}\n",
+               "a=new\nxattr=%7B%22system.x%22%3A%22AAo%3D%22%7D\n");
+    static const char *const others[] = {"xattr=x\n",
+                                         "xattr={}\n",
+                                         "xattr={\"user.a\":1}\n",
+                                         "xattr={\"user.a\":\"a\"}\n",
+                                         "xattr={\"user.a\":\"YQ==\",}\n",
+                                         "xattr={\"user.a\":\"YQ==\"} \n",
+                                         "xattr={\"user.a\":\"YQ==\"\n",
+                                         "xattr=\n",
+                                         "xattr={\"\n"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        check_s3fs(others[i], others[i]);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -437,6 +469,14 @@ static void test_changed_by_others(void **state)
     check_text(ino, "user.mode", "fast");
     check_bucket("theirs", "seen", "now 100%"); /* not touched */
     check_bucket("theirs", "%6dode", "fast");
+    /* s3fs's, which become ours when we write the object. */
+    bucket_set("theirs", "xattr", "%7B%22user.old%22%3A%22aGVsbG8%3D%22%7D");
+    check_text(ino, "user.old", "hello");
+    assert_false(listed(ino, "user.xattr"));
+    assert_int_equal(set_text(ino, "user.new", "1"), 0);
+    rig_settled();
+    check_bucket("theirs", "old", "hello");
+    check_bucket("theirs", "xattr", NULL);
     /* Of a directory that only a listing has shown. */
     rig_bucket_mkdir("tdir");
     bucket_set("tdir", "seen", "there");
@@ -548,6 +588,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoding),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_s3fs),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_TestXAttrGet),
         cmocka_unit_test(test_TestXAttrGetCached),
