@@ -93,9 +93,13 @@ void attr_truncate(struct inode *ino, uint64_t size)
 
 void attr_drop_setid(struct inode *ino)
 {
+    uint32_t before = ino->mode;
+
     ino->mode &= ~(uint32_t)04000;
     if (ino->mode & 010)
         ino->mode &= ~(uint32_t)02000;
+    if (ino->mode != before)
+        defaults_end(ino);
 }
 
 /* The mode comes after owner and group: who may set the bits depends on those. */
@@ -116,7 +120,8 @@ void attr_set(struct inode *ino, const struct fs_req *req, const struct fs_sattr
 {
     int64_t now = clock_wall_ns();
 
-    defaults_end(ino);
+    if (set->set & (FS_SET_MODE | FS_SET_UID | FS_SET_GID))
+        defaults_end(ino);
     if (set->set & FS_SET_UID)
         ino->uid = set->uid;
     if (set->set & FS_SET_GID)

@@ -1,8 +1,8 @@
 /*
  * Attributes of objects that say nothing of their own: owner, group and mode as configured. They
  * are no part of the object, so they follow the configuration, also at a later start: a flag for
- * each says that the value is such a default, and whoever reads a row puts in what holds now. The
- * first chmod, chown or utimes makes all of them the object's own.
+ * each says that the value is such a default, and whoever reads a row puts in what holds now. They
+ * are not written into metadata. The first chmod or chown makes all three the object's own.
  */
 #pragma once
 

@@ -281,12 +281,18 @@ void meta_encode(const struct inode *ino, struct store_meta *ret)
     unsigned type = ino->type == FS_DIR ? S_IFDIR : ino->type == FS_LNK ? S_IFLNK : S_IFREG;
     char buf[40];
 
-    (void)snprintf(buf, sizeof(buf), "%07o", type | (ino->mode & 07777));
-    store_meta_set(ret, "file-permissions", buf);
-    (void)snprintf(buf, sizeof(buf), "%" PRIu32, ino->uid);
-    store_meta_set(ret, "file-owner", buf);
-    (void)snprintf(buf, sizeof(buf), "%" PRIu32, ino->gid);
-    store_meta_set(ret, "file-group", buf);
+    if (!(ino->flags & INODE_MODE_DEFAULT) || ino->type == FS_LNK) {
+        (void)snprintf(buf, sizeof(buf), "%07o", type | (ino->mode & 07777));
+        store_meta_set(ret, "file-permissions", buf);
+    }
+    if (!(ino->flags & INODE_UID_DEFAULT)) {
+        (void)snprintf(buf, sizeof(buf), "%" PRIu32, ino->uid);
+        store_meta_set(ret, "file-owner", buf);
+    }
+    if (!(ino->flags & INODE_GID_DEFAULT)) {
+        (void)snprintf(buf, sizeof(buf), "%" PRIu32, ino->gid);
+        store_meta_set(ret, "file-group", buf);
+    }
     (void)snprintf(buf, sizeof(buf), "%" PRId64 "ns", ino->mtime_ns);
     store_meta_set(ret, "file-mtime", buf);
     (void)snprintf(buf, sizeof(buf), "%" PRId64 "ns", ino->atime_ns);

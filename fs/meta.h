@@ -12,8 +12,8 @@ void meta_apply(const struct fs_volume *vol, struct inode *ino, const struct sto
 int64_t meta_object_mtime(const struct store_object *obj);
 /* The type that metadata gives: symlinks; FS_REG otherwise. */
 enum fs_type meta_type(const struct store_meta *meta);
-void meta_encode(const struct inode *ino,
-                 struct store_meta *ret); /* DataSync's, and what was there */
+/* DataSync's, and what was there. Defaults are left out: they follow the configuration. */
+void meta_encode(const struct inode *ino, struct store_meta *ret);
 /* The type of content that somebody gave the object, which is to stay when it is written anew: new
  * memory; NULL if there is none. */
 char *meta_content_type(const struct inode *ino);

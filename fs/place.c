@@ -66,7 +66,6 @@ static int place_freeze(struct fs_volume *vol, struct inode *ino, struct place *
     if (ino->extents)
         extent_map_snapshot(ino->extents, &p->snapshot);
     meta_encode(ino, &p->meta);
-    defaults_end(ino); /* the object will have them */
     place_precondition(vol, p, ino);
     ino->flight_len = UINT64_MAX;
     p->frozen_ns = clock_mono_ns();

@@ -151,6 +151,53 @@ static void test_changed(void **state)
     check_attr(script_look("marked", 0).attr, 0777, 1002, getegid());
 }
 
+/* The last PUT of that key, waiting for it. */
+static const char *put_of(const char *key)
+{
+    CLEANUP_FREE char *line = mem_printf("PUT /bkt/%s ", key);
+
+    for (int64_t end = clock_mono_ns() + SCRIPT_WAIT_S * CLOCK_S; clock_mono_ns() < end;) {
+        for (unsigned i = fault_server_count(script_server); i-- > 0;)
+            if (strncmp(fault_server_request(script_server, i), line, strlen(line)) == 0)
+                return fault_server_request(script_server, i);
+        (void)usleep(1000);
+    }
+    fail_msg("no PUT of %s", key);
+    return "";
+}
+
+/* What is only moved, or written to, says no more of itself than before. */
+static void test_moved(void **state)
+{
+    (void)state;
+    struct fs_volume_config config = FS_VOLUME_CONFIG_DEFAULT;
+    static const struct fault_step later[] = {
+        {.match = "HEAD /bkt/moved ",
+         .status = "200 OK",
+         .headers = "ETag: \"e2\"\r\nx-amz-meta-file-mtime: 1000ns\r\n",
+         .length = 5,
+         .times = ANY},
+        BUCKET,
+        {0}};
+
+    config.uid = 1001;
+    script_start(&config, false);
+    (void)script_look("a", 0);
+    script_rename("a", "moved");
+    script_settled();
+    const char *copy = put_of("moved");
+    assert_non_null(strstr(copy, "\r\nx-amz-meta-file-mtime: "));
+    assert_null(strstr(copy, "\r\nx-amz-meta-file-owner"));
+    assert_null(strstr(copy, "\r\nx-amz-meta-file-group"));
+    assert_null(strstr(copy, "\r\nx-amz-meta-file-permissions"));
+    script_stop();
+    config.uid = 1002;
+    config.read_only = true;
+    script_start(&config, true);
+    fault_server_script(script_server, later);
+    check_attr(script_look("moved", 0).attr, 0644, 1002, getegid());
+}
+
 /* ---- what questions cost ---- */
 
 /* The requests since the last call, in order, by their first letters: F is HEAD of the name, D is
@@ -360,20 +407,6 @@ static void test_write_anonymous(void **state)
 
 /* ---- types of content ---- */
 
-static const char *put_of(const char *key)
-{
-    CLEANUP_FREE char *line = mem_printf("PUT /bkt/%s ", key);
-
-    for (int64_t end = clock_mono_ns() + SCRIPT_WAIT_S * CLOCK_S; clock_mono_ns() < end;) {
-        for (unsigned i = fault_server_count(script_server); i-- > 0;)
-            if (strncmp(fault_server_request(script_server, i), line, strlen(line)) == 0)
-                return fault_server_request(script_server, i);
-        (void)usleep(1000);
-    }
-    fail_msg("no PUT of %s", key);
-    return "";
-}
-
 static void check_type(const char *key, const char *type)
 {
     CLEANUP_FREE char *line = mem_printf("\r\ncontent-type: %s\r\n", type ? type : "");
@@ -489,16 +522,10 @@ static void test_type_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_defaults),
-        CASE(test_changed),
-        CASE(test_cost),
-        CASE(test_cost_listed),
-        CASE(test_no_implicit_listed),
-        CASE(test_ttl),
-        CASE(test_read_403),
-        CASE(test_write_anonymous),
-        CASE(test_put_mime_type),
-        CASE(test_type_stays),
+        CASE(test_defaults),      CASE(test_changed),     CASE(test_moved),
+        CASE(test_cost),          CASE(test_cost_listed), CASE(test_no_implicit_listed),
+        CASE(test_ttl),           CASE(test_read_403),    CASE(test_write_anonymous),
+        CASE(test_put_mime_type), CASE(test_type_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
