@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <sys/syscall.h>
 
-enum { MANY = 2000 };
+enum { MANY = 1200 };
 
 static void make_many(int count)
 {
