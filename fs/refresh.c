@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "fs/facts.h"
 #include "fs/fs_int.h"
+#include "fs/mounts_int.h"
 
 enum { REFRESH_BATCH = 256 }; /* inodes under one hold of the lock */
 
@@ -79,6 +80,23 @@ static void refresh_below(struct fs_volume *vol, const struct refresh_args *a)
     }
 }
 
+/* The volumes that show below ino, without those below them. */
+static struct fs_volume **refresh_mounts(struct fs_volume *vol, uint64_t ino, size_t *ret_count)
+{
+    vol_lock(vol);
+    const struct volume_mounts *m = vol->mounts;
+    const struct inode *top = inode_find(vol, ino);
+    struct fs_volume **below = mem_array(m->point_count + 1, sizeof(struct fs_volume *));
+    *ret_count = 0;
+    for (size_t i = 0; i < m->point_count; i++) {
+        const struct inode *at = inode_find(vol, m->points[i].ino);
+        if (at && top && !refresh_elsewhere(vol, at, top))
+            below[(*ret_count)++] = m->points[i].child;
+    }
+    vol_unlock(vol);
+    return below;
+}
+
 int fs_refresh(struct fs_volume *vol, struct fs_req *req, uint64_t ino)
 {
     struct refresh_args a = {.ino = ino};
@@ -87,5 +105,11 @@ int fs_refresh(struct fs_volume *vol, struct fs_req *req, uint64_t ino)
     if (!err)
         refresh_below(vol, &a);
     free(a.ids);
-    return err;
+    if (err)
+        return err;
+    size_t count;
+    CLEANUP_FREE struct fs_volume **below = refresh_mounts(vol, ino, &count);
+    for (size_t i = 0; i < count && !err; i++)
+        err = fs_refresh(below[i], req, fs_root(below[i]));
+    return err == -ESTALE ? 0 : err; /* one that is not mounted any more */
 }
