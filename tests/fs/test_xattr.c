@@ -10,13 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cloud/store.h"
 #include "fs/facts.h"
+#include "fs/mounts.h"
 #include "fs/xattr.h"
 #include "tests/fs/volume_rig.h"
 
@@ -548,6 +551,35 @@ static void test_facts(void **state)
     check_fact(dir, "pailfs.state", "clean");
 }
 
+/* What is below includes other buckets that are mounted there. */
+static void test_refresh_mounts(uint64_t dir)
+{
+    CLEANUP_FREE char *below = mem_printf("%s-below", rig_bucket);
+    CLEANUP_FREE char *url = mem_printf("file://%s", below);
+    CLEANUP_FREE char *file = mem_printf("%s/new", below);
+    struct fs_mount mount = {.path = "/rd/mounted", .url = url, .store = &(struct store_config){0}};
+    struct fs_req req = rig_request();
+    struct fs_node node, at, dir_node;
+    struct fs_error err;
+
+    assert_int_equal(mkdir(below, 0755), 0);
+    assert_int_equal(fs_mount(rig_fs, rig_vol, &mount, 1, req.deadline_ns, &err), 0);
+    assert_int_equal(fs_lookup(rig_vol, &req, dir, "mounted", &at, &dir_node), 0);
+    assert_true(at.vol != rig_vol);
+    req = rig_request();
+    assert_int_equal(fs_lookup(at.vol, &req, at.ino, "new", &node, &dir_node), -ENOENT);
+    FILE *f = fopen(file, "we");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    req = rig_request();
+    assert_int_equal(fs_lookup(at.vol, &req, at.ino, "new", &node, &dir_node), -ENOENT);
+    assert_int_equal(set(dir, "pailfs.invalidate", "", 0, 0), 0);
+    req = rig_request();
+    assert_int_equal(fs_lookup(at.vol, &req, at.ino, "new", &node, &dir_node), 0);
+    req = rig_request();
+    assert_int_equal(fs_unmount(rig_fs, rig_vol, "/rd/mounted", false, req.deadline_ns, &err), 0);
+}
+
 /* What is believed for an hour is forgotten when somebody says so. */
 static void test_refresh(void **state)
 {
@@ -573,6 +605,7 @@ static void test_refresh(void **state)
     check_text(ino, "user.seen", "yes");
     check_text(sub, "user.seen", "yes");
     rig_check_body(sub, "new", "new");
+    test_refresh_mounts(dir);
     /* One file alone; another one lies there now. */
     rig_bucket_put("rd/sub/f", "another");
     assert_int_equal(set(ino, ".invalidate", "", 0, 0), 0);
