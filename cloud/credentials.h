@@ -19,5 +19,9 @@ struct credentials {
 /* profile: NULL = AWS_PROFILE or "default". With a profile given here the keys of the environment
  * do not count. 0 also if there are no keys at all. */
 int credentials_load(const char *profile, struct credentials *ret, struct store_error *reterr);
+/* Keys of a file of s3fs instead; those of a line that names the bucket win. -EACCES if there are
+ * none, or everybody may read the file. */
+int passwd_file_load(const char *path, const char *bucket, struct credentials *ret,
+                     struct store_error *reterr);
 bool credentials_same(const struct credentials *a, const struct credentials *b); /* the keys */
 void credentials_clear(struct credentials *creds); /* wipes the secrets */

@@ -214,7 +214,7 @@ static bool call_learn_keys(struct s3_call *call)
     if (look)
         s3->creds_read_ns = now;
     (void)pthread_mutex_unlock(&s3->lock);
-    if (!look || credentials_load(s3->profile, &creds, &ignored) || !creds.access_key) {
+    if (!look || s3_load_credentials(s3, s3->store.url, &creds, &ignored) || !creds.access_key) {
         credentials_clear(&creds);
         return false;
     }

@@ -97,8 +97,8 @@ struct s3 {
     struct store store;
     struct s3_address addr;
     struct s3_options options;
-    char *profile;  /* as configured, or NULL */
-    bool anonymous; /* requests are not signed */
+    char *profile, *passwd_file; /* as configured, or NULL */
+    bool anonymous;              /* requests are not signed */
     struct http_engine *http;
     struct retry_budget budget;
     struct store_caps caps;  /* constant once open */
@@ -126,6 +126,10 @@ struct s3 {
     int64_t clock_offset_ns;
     struct sigv4_key key;
 };
+
+/* The keys as configured, as they are now; url names the bucket. */
+int s3_load_credentials(const struct s3 *s3, const char *url, struct credentials *ret,
+                        struct store_error *reterr);
 
 static inline struct s3 *s3_of(struct store *store)
 {

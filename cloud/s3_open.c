@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "cloud/s3_int.h"
 #include "cloud/s3_store.h"
@@ -106,6 +107,7 @@ static void s3_close(struct store *store)
     credentials_clear(&s3->creds);
     s3_options_clear(&s3->options);
     free(s3->profile);
+    free(s3->passwd_file);
     explicit_bzero(&s3->key, sizeof(s3->key));
     (void)pthread_mutex_destroy(&s3->lock);
     free(store->url);
@@ -121,6 +123,17 @@ static const struct store_ops s3_ops = {
 
 /* ---- opening ---- */
 
+int s3_load_credentials(const struct s3 *s3, const char *url, struct credentials *ret,
+                        struct store_error *reterr)
+{
+    static const char scheme[] = "s3://";
+    const char *part = strncmp(url, scheme, strlen(scheme)) == 0 ? url + strlen(scheme) : url;
+    CLEANUP_FREE char *bucket = mem_strndup(part, strcspn(part, "/?"));
+
+    return s3->passwd_file ? passwd_file_load(s3->passwd_file, bucket, ret, reterr)
+                           : credentials_load(s3->profile, ret, reterr);
+}
+
 static int open_credentials(struct s3 *s3, const struct store_config *config, const char *url,
                             struct store_error *reterr)
 {
@@ -131,7 +144,8 @@ static int open_credentials(struct s3 *s3, const struct store_config *config, co
         return 0;
     }
     s3->profile = mem_strdup(config->profile);
-    int err = credentials_load(config->profile, &s3->creds, &why);
+    s3->passwd_file = mem_strdup(config->passwd_file);
+    int err = s3_load_credentials(s3, url, &s3->creds, &why);
     if (err)
         (void)snprintf(reterr->text, sizeof(reterr->text), "%.120s: %.380s", url, why.text);
     s3->anonymous = !s3->creds.access_key;

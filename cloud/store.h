@@ -198,18 +198,19 @@ enum store_list { STORE_LIST_AUTO, STORE_LIST_V1, STORE_LIST_V2 };
 
 /* All zero is a good start: what is not set is the store's own choice. */
 struct store_config {
-    const char *endpoint;   /* S3: NULL = AWS */
-    const char *region;     /* NULL = from environment, profile, or discovery */
-    const char *profile;    /* NULL = AWS_PROFILE or "default" */
-    const char *ca_file;    /* PEM of own certificate authority, or NULL */
-    bool no_verify;         /* accept any TLS certificate: only when asked for in so many words */
-    bool path_style;        /* true = bucket in the path; false = let the store decide */
-    bool virtual_style;     /* true = bucket in the host name, whatever else */
-    bool unsigned_requests; /* public bucket, no credentials */
-    bool read_only;         /* probe nothing that writes */
-    uint32_t connections;   /* at most this many at once; 0 = default */
-    uint64_t probe_id;      /* in the names of what is written to try the store: whoever opens it
-                               again after a crash uses the same and removes it. 0: a random one */
+    const char *endpoint;    /* S3: NULL = AWS */
+    const char *region;      /* NULL = from environment, profile, or discovery */
+    const char *profile;     /* NULL = AWS_PROFILE or "default" */
+    const char *passwd_file; /* keys as s3fs has them, instead of all of those; or NULL */
+    const char *ca_file;     /* PEM of own certificate authority, or NULL */
+    bool no_verify;          /* accept any TLS certificate: only when asked for in so many words */
+    bool path_style;         /* true = bucket in the path; false = let the store decide */
+    bool virtual_style;      /* true = bucket in the host name, whatever else */
+    bool unsigned_requests;  /* public bucket, no credentials */
+    bool read_only;          /* probe nothing that writes */
+    uint32_t connections;    /* at most this many at once; 0 = default */
+    uint64_t probe_id;       /* in the names of what is written to try the store: whoever opens it
+                                again after a crash uses the same and removes it. 0: a random one */
 
     const char *storage_class; /* of objects that are written; NULL = the bucket's default */
     uint64_t cold_min_size;    /* smaller ones go without storage_class */

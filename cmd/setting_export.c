@@ -245,6 +245,10 @@ int export_options_finish(struct export_options *e, struct cmd_error *reterr)
         return cmd_error_set(reterr, -EINVAL,
                              "path-style and virtual-style exclude each other: expected one of "
                              "them");
+    if (e->store.passwd_file && (e->store.profile || e->store.unsigned_requests))
+        return cmd_error_set(reterr, -EINVAL,
+                             "passwd-file excludes profile and unsigned: expected one way to get "
+                             "keys");
     if (e->sse_c && (e->sse_s3 || e->sse_kms))
         return cmd_error_set(reterr, -EINVAL,
                              "sse-c excludes sse and sse-kms: expected one way to encrypt");

@@ -28,9 +28,9 @@ static const char no_cache[] =
     "state-dir on a fast disk for what is not uploaded yet";
 static const char no_cluster[] =
     "there are no clusters: one pailfs serves many clients over NFS from one cache";
-static const char no_keys[] =
-    "keys come from the environment or ~/.aws: expected profile, or AWS_SHARED_CREDENTIALS_FILE "
-    "in the environment";
+static const char no_keys[] = "keys come from the environment, ~/.aws or passwd-file: expected "
+                              "profile, or AWS_SHARED_CREDENTIALS_FILE "
+                              "in the environment";
 static const char no_patch[] = "objects are never changed in place: ranges are copied in the store";
 static const char no_user[] =
     "expected pailfs to be started as that user, with su, or User= of a systemd unit";
@@ -162,7 +162,8 @@ const struct setting_foreign setting_foreign_table[] = {
     {"grpc-reflection", E, REFUSED, false, NULL, NULL, NULL, no_cluster},
 
     /* s3fs(1). */
-    {"passwd-file", S, REFUSED, true, NULL, NULL, NULL, no_keys},
+    {"passwd-file", S, SAME, true, "passwd-file", NULL, NULL,
+     "not looked for in /etc/passwd-s3fs and ~/.passwd-s3fs by itself"},
     {"ahbe-conf", S, REFUSED, true, NULL, NULL, NULL, "headers cannot be added"},
     {"url", S, AS, true, "endpoint", NULL, NULL, NULL},
     {"endpoint", S, OTHER, true, "region", NULL, NULL,

@@ -79,6 +79,7 @@ SETTING_SETTER(set_url);
 SETTING_SETTER(set_endpoint);
 SETTING_SETTER(set_region);
 SETTING_SETTER(set_profile);
+SETTING_SETTER(set_passwd_file);
 SETTING_SETTER(set_path_style);
 SETTING_SETTER(set_virtual_style);
 SETTING_SETTER(set_ca_file);

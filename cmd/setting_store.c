@@ -22,6 +22,15 @@ static bool may_look(const void *target)
     return ((const struct setting_target *)target)->look;
 }
 
+/* A file that is read later: "pailfs mount" leaves the working directory. */
+static int keep_path(void *target, const char **path, const char *value)
+{
+    if (!*value || (may_look(target) && access(value, R_OK)))
+        return -EINVAL;
+    *path = text_pool_take(((struct setting_target *)target)->pool, dir_absolute(value));
+    return 0;
+}
+
 SETTING_SETTER(set_endpoint)
 {
     *ret_why = "expected a URL such as https://s3.example.net:9000 (the name of a region is for "
@@ -46,12 +55,13 @@ SETTING_SETTER(set_profile)
 SETTING_SETTER(set_ca_file)
 {
     *ret_why = "expected a PEM file that can be read";
-    if (!*value || (may_look(target) && access(value, R_OK)))
-        return -EINVAL;
-    /* "pailfs mount" leaves the working directory. */
-    store_of(target)->ca_file =
-        text_pool_take(((struct setting_target *)target)->pool, dir_absolute(value));
-    return 0;
+    return keep_path(target, &store_of(target)->ca_file, value);
+}
+
+SETTING_SETTER(set_passwd_file)
+{
+    *ret_why = "expected a file that can be read, with lines KEY:SECRET";
+    return keep_path(target, &store_of(target)->passwd_file, value);
 }
 
 SETTING_SETTER(set_path_style)

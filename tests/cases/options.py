@@ -54,6 +54,7 @@ shutdown-timeout = 200s
 [defaults]
 endpoint = http://127.0.0.1:{PROXY}
 region = us-east-1
+passwd-file = {case.path("passwd")}
 use_path_request_style = yes          ; as s3fs calls it
 file-mode = 0640
 
@@ -108,7 +109,9 @@ def main(case):
         store.put(f"{name}/there", b"by others")
     with open(case.path("pailfs.conf"), "w", encoding="ascii") as f:
         f.write(configuration(case))
-    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | store.env
+    with open(os.open(case.path("passwd"), os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as f:
+        f.write(f"# as s3fs has it\nother:no:keys\n{stores.KEY}:{stores.SECRET}\n")
+    env = {k: v for k, v in (os.environ | store.env).items() if k not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     server = case.process("pailfs", [kit.BIN, "serve", "-c", case.path("pailfs.conf"), "--insecure-ports", "--squash", "none",
                                      "--gid", "4321"], env)
     server.ready(lambda: "event=ready" in server.text(), "is ready")

@@ -97,6 +97,56 @@ static struct credentials load(const char *profile)
     return creds;
 }
 
+/* s3fs's file. */
+static void test_passwd_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *bucket, *keys, *sentence;
+    } cases[] = {
+        {"# c\n\nAK:SK/+=\n", "b", "AK SK/+=", NULL},
+        {"AK:SK\r\nb:BK:BS\nc:CK:CS", "b", "BK BS", NULL},
+        {"b:BK:BS\nAK:SK\n", "b", "BK BS", NULL},
+        {"b:BK:BS\nAK:SK\n", "c", "AK SK", NULL},
+        {"b:BK:BS\n", "c", NULL, "no keys for this bucket"},
+        {"", "c", NULL, "no keys for this bucket"},
+        {"AK\n", "b", NULL, "expected lines KEY:SECRET"},
+        {"AK:\n", "b", NULL, "expected lines"},
+        {":SK\n", "b", NULL, "expected lines"},
+        {"AK:SK:\n", "b", NULL, "expected lines"},
+        {"b:AK:SK:x\n", "b", NULL, "expected lines"},
+        {"AK: SK\n", "b", NULL, "expected lines"},
+    };
+    char path[128], found[64];
+
+    (void)snprintf(path, sizeof(path), "%s/.aws/credentials", home);
+    assert_int_equal(chmod(path, 0640), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct credentials creds = {0};
+        struct store_error error = {{0}};
+        write_file("credentials", cases[i].text);
+        int err = passwd_file_load(path, cases[i].bucket, &creds, &error);
+        if ((err == 0) != (cases[i].keys != NULL))
+            fail_msg("%s: %d %s", cases[i].text, err, error.text);
+        if (cases[i].sentence && !strstr(error.text, cases[i].sentence))
+            fail_msg("%s: %s", cases[i].text, error.text);
+        if (!err) {
+            (void)snprintf(found, sizeof(found), "%s %s", creds.access_key, creds.secret_key);
+            assert_string_equal(found, cases[i].keys);
+            assert_string_equal(creds.source, path);
+        }
+        credentials_clear(&creds);
+    }
+    struct credentials creds = {0};
+    struct store_error error = {{0}};
+    write_file("credentials", "AK:SK\n");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(passwd_file_load(path, "b", &creds, &error), -EACCES);
+    assert_non_null(strstr(error.text, "expected chmod 600"));
+    assert_int_equal(passwd_file_load(home, "b", &creds, &error), -EINVAL);
+    assert_int_equal(passwd_file_load("/nonexistent", "b", &creds, &error), -ENOENT);
+}
+
 static void test_nothing(void **state)
 {
     (void)state;
@@ -213,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_nothing, clear_environment),
+        cmocka_unit_test_setup(test_passwd_file, clear_environment),
         cmocka_unit_test_setup(test_environment, clear_environment),
         cmocka_unit_test_setup(test_files, clear_environment),
         cmocka_unit_test_setup(test_long_token, clear_environment),

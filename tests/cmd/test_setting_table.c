@@ -89,6 +89,7 @@ static const struct {
     {"endpoint", "http://x"},
     {"region", "x"},
     {"profile", "x"},
+    {"passwd-file", "/x"},
     {"storage-class", "X"},
     {"cold-min-size", "1"},
     {"acl", "private"},
