@@ -34,7 +34,7 @@ int control_target_find(const char *state_dir, const char *mount, const char *pa
     if (mount) {
         if (!find_by_path(mount, ret))
             return cmd_error_set(
-                reterr, -EINVAL,
+                reterr, -ENOENT,
                 "%s: no mount of this user is known there; expected the mountpoint "
                 "of a \"pailfs mount\", or --state-dir DIR",
                 mount);

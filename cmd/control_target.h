@@ -13,7 +13,8 @@ struct control_target {
 /*
  * state_dir: of --state-dir, or NULL; mount: of --mount, or NULL; path: the argument, or NULL: one
  * of this host if it lies below a mountpoint and neither option was given, else the gateway's. 0,
- * or -EINVAL and a sentence. ret is to be cleared in both cases.
+ * or -EINVAL, or -ENOENT if nothing is known of mount, and a sentence. ret is to be cleared in both
+ * cases.
  */
 int control_target_find(const char *state_dir, const char *mount, const char *path,
                         struct control_target *ret, struct cmd_error *reterr);

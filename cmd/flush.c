@@ -291,10 +291,11 @@ int command_flush(int argc, char **argv)
 {
     struct flush_options options = {.state_dir = NULL};
     struct cmd_error error = {{0}};
-    int status = COMMAND_USAGE;
+    int err = flush_parse(argc, argv, &options, &error);
+    int status = err == 0         ? flush_run(&options, &error)
+                 : err == -ENOENT ? CONTROL_NO_GATEWAY
+                                  : COMMAND_USAGE;
 
-    if (flush_parse(argc, argv, &options, &error) == 0)
-        status = flush_run(&options, &error);
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);

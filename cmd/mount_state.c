@@ -83,6 +83,19 @@ static char *read_link(const char *base, const char *mountpoint)
     return n > 0 && n < (ssize_t)sizeof(target) ? mem_strndup(target, (size_t)n) : NULL;
 }
 
+void mount_state_forget(const char *mountpoint, const char *state_dir)
+{
+    struct cmd_error error = {{0}};
+    CLEANUP_FREE char *base = state_dir_default(&error);
+    CLEANUP_FREE char *mine = dir_absolute(state_dir);
+    CLEANUP_FREE char *found = base ? read_link(base, mountpoint) : NULL;
+
+    if (found && strcmp(found, mine) == 0) {
+        CLEANUP_FREE char *path = link_path(base, mountpoint);
+        (void)unlink(path);
+    }
+}
+
 /* The longest directory at or above whole that a link is known for; what it leads to, and its
  * length.
  */

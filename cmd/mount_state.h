@@ -16,6 +16,10 @@ char *mount_state_default(const char *url, const char *mountpoint, struct cmd_er
 /* Leaves the link. What goes wrong is only logged: the mount works without. */
 void mount_state_remember(const char *mountpoint, const char *state_dir);
 
+/* Takes it away again, while the state directory is still ours: a clean end. What was killed leaves
+ * its link, and the next mount there has one in its place. */
+void mount_state_forget(const char *mountpoint, const char *state_dir);
+
 /*
  * The state directory of what is, or was, mounted at path or at the nearest directory above it: to
  * free, and in *ret_rest the part of path below that mountpoint ("" or "/sub/name"), a pointer into

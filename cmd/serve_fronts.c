@@ -186,6 +186,14 @@ void serve_fronts_stop(struct serve *s)
         front_stop(s->fronts[i].front);
 }
 
+void serve_fronts_forget(struct serve *s)
+{
+    for (size_t i = 0; i < s->front_count; i++) {
+        if (s->fronts[i].front)
+            mount_state_forget(s->fronts[i].mount->dir, s->options->state_dir);
+    }
+}
+
 void serve_fronts_free(struct serve *s)
 {
     for (size_t i = 0; i < s->front_count; i++)

@@ -212,6 +212,7 @@ void serve_stop(struct serve *serve)
     if (serve->started)
         fs_drain(serve->fs, deadline_ns); /* may be watched: "pailfs status" */
     control_stop(serve->control);
+    serve_fronts_forget(serve);
     if (serve->fs) {
         fs_stop(serve->fs, deadline_ns, &left);
         if (serve->started)

@@ -86,6 +86,8 @@ void serve_fronts_tell(const struct serve_options *options, bool first,
 int serve_fronts_start(struct serve *serve, struct cmd_error *reterr);
 /* For tell_durable, with durable_mutex held. */
 void serve_fronts_durable(struct serve *serve, uint64_t seq);
+/* After the drain, before fs_stop lets others have the state directory. */
+void serve_fronts_forget(struct serve *serve);
 /* Unmounts; serve_fronts_free after fs_stop. */
 void serve_fronts_stop(struct serve *serve);
 void serve_fronts_free(struct serve *serve);

@@ -161,10 +161,11 @@ int command_stat(int argc, char **argv)
 {
     struct stat_options options = {.state_dir = NULL};
     struct cmd_error error = {{0}};
-    int result = COMMAND_USAGE;
+    int err = stat_parse(argc, argv, &options, &error);
+    int result = err == 0         ? stat_run(&options, &error)
+                 : err == -ENOENT ? CONTROL_NO_GATEWAY
+                                  : COMMAND_USAGE;
 
-    if (stat_parse(argc, argv, &options, &error) == 0)
-        result = stat_run(&options, &error);
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);

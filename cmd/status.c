@@ -108,10 +108,11 @@ int command_status(int argc, char **argv)
 {
     struct status_options options = {.state_dir = NULL};
     struct cmd_error error = {{0}};
-    int result = COMMAND_USAGE;
+    int err = status_parse(argc, argv, &options, &error);
+    int result = err == 0         ? status_run(&options, &error)
+                 : err == -ENOENT ? CONTROL_NO_GATEWAY
+                                  : COMMAND_USAGE;
 
-    if (status_parse(argc, argv, &options, &error) == 0)
-        result = status_run(&options, &error);
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);

@@ -373,6 +373,7 @@ def main():
         for step in (check_background, check_errors, check_fstab, check_units, check_user, check_takeover):
             step(case, host)
             host.check_reports()
+        kit.equal(os.listdir("/var/lib/pailfs/mounts/at"), [], "links to mounts after all have ended")
 
 
 main()

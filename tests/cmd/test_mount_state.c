@@ -111,6 +111,11 @@ static void test_find(void **state)
     check_found(link, "/state/one", "");
     check_found(neighbour, NULL, NULL);
     check_found("/", NULL, NULL);
+    mount_state_forget(mnt, "/state/old"); /* another one has the place by now */
+    check_found(mnt, "/state/one", "");
+    mount_state_forget(mnt, "/state/one");
+    check_found(mnt, NULL, NULL);
+    check_found(inner, "/state/two", "");
     assert_true(!root || seteuid(0) == 0);
 }
 
