@@ -67,20 +67,22 @@ void handle_wrote(struct handle *h)
     h->wrote = h->ever_wrote = true;
 }
 
-/* The process of a thread; 0 if that cannot be found out. */
+/* The process of a thread; 0 if it has ended, or that cannot be found out. */
 static pid_t closer_process(pid_t thread)
 {
-    char path[64], line[128];
+    char path[64], line[128], state = 'Z';
     long process = 0;
 
     (void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)thread);
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
-    while (process == 0 && fgets(line, sizeof(line), f))
+    while (process == 0 && fgets(line, sizeof(line), f)) {
+        (void)sscanf(line, "State: %c", &state); /* comes before the other */
         (void)sscanf(line, "Tgid: %ld", &process);
+    }
     (void)fclose(f);
-    return (pid_t)process;
+    return state == 'Z' || state == 'X' ? 0 : (pid_t)process;
 }
 
 /* Is the closer certainly another process than the opener, which still lives? */

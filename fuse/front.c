@@ -1,11 +1,7 @@
 /* A mount from its start to its end. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,8 +10,9 @@
 
 static void front_init(void *userdata, struct fuse_conn_info *conn)
 {
-    const struct front *front = userdata;
+    struct front *front = userdata;
 
+    front->parallel_dirops = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
     conn->max_write = FS_IO_MAX;
     conn->max_readahead = FS_IO_MAX;
     conn->max_background = BACKGROUND_MAX;
@@ -153,23 +150,12 @@ void front_on_end(struct front *front, void (*fn)(void *ctx), void *ctx)
         fn(ctx);
 }
 
-/* The kernel gives what programs wrote through mappings, and unmounts if nobody is in there. */
-static void front_leave(struct front *front)
-{
-    if (atomic_load(&front->ended))
-        return;
-    int fd = open(front->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)syncfs(fd);
-        (void)close(fd);
-    }
-}
-
 void front_stop(struct front *front)
 {
     if (!front)
         return;
-    front_leave(front);
+    if (!atomic_load(&front->ended))
+        mount_leave(front);
     atomic_store(&front->stopping, true);
     invalid_stop(front);
     loop_stop(front);

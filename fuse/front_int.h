@@ -32,11 +32,12 @@ enum {
     BACKGROUND_MAX = 64,  /* requests that nobody waits for (read-ahead), as the kernel counts */
     VOLUMES_MAX = 4096,   /* that were seen through one mount */
     NODE_INO_BITS = 48,   /* of a node id; above them the index of the volume */
-    INVALID_MAX = 16384,  /* queued invalidations; with more, attributes are not believed */
+    INVALID_MAX = 16384,  /* queued invalidations; those that come then are left to the timeouts */
     PAGES_SETS = 4096,    /* of four files each whose cached pages' version is known */
     PAGES_WAYS = 4,
     CLOSER_FDS_MAX = 1024, /* descriptors of a process that are looked at */
-    HOLD_STOP_MS = 5000,   /* so long the last replies may take to become durable */
+    LEAVE_POLL_MS = 10,
+    HOLD_STOP_MS = 5000, /* so long the last replies may take to become durable */
 };
 
 enum held_kind { HELD_ERR, HELD_ENTRY, HELD_CREATE, HELD_ATTR, HELD_WRITE };
@@ -82,6 +83,8 @@ struct front {
     char *mountpoint, *fsname, *fuse_options;
     struct fuse_session *session;
     bool mounted;
+    bool parallel_dirops; /* the kernel can; set before the answer to INIT */
+    atomic_bool greeted;  /* that was sent */
     dev_t dev;
 
     pthread_mutex_t loop_lock;
@@ -171,7 +174,15 @@ void loop_stop(struct front *front); /* no request is under way after it */
 int mount_prepare(const char *mountpoint, struct front_error *reterr);
 int mount_open(struct front *front, const struct fuse_lowlevel_ops *ops,
                struct front_error *reterr);
+/* While requests are still answered: takes what programs wrote through mappings, and unmounts if
+ * nobody is in there. */
+void mount_leave(struct front *front);
 void mount_close(struct front *front);
+
+/* --- device.c --- */
+
+/* After the mount, before the first request. */
+int device_adopt(struct front *front);
 
 /* --- invalid.c --- */
 

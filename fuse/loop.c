@@ -5,12 +5,16 @@
  * libfuse's own loop does the same, but can be ended from outside only by a signal or an unmount; a
  * lazily unmounted file system that is still in use would keep it for ever.
  */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "fuse/front_int.h"
+
+#define LOOP_SIGNAL (SIGRTMIN + 4) /* blocked in all threads but these */
+enum { LOOP_WAKE_MS = 10 };
 
 struct worker {
     TAILQ_ENTRY(worker) link;
@@ -19,9 +23,8 @@ struct worker {
     struct fuse_buf buf;
 };
 
-static void worker_end(void *arg)
+static void worker_end(struct worker *w)
 {
-    struct worker *w = arg;
     struct front *front = w->front;
 
     free(w->buf.mem);
@@ -78,17 +81,6 @@ static bool worker_idle(struct front *front)
     return stay;
 }
 
-/* Waits for a request. It may be cancelled meanwhile, and only then. */
-static int worker_receive(struct worker *w)
-{
-    int got;
-
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-    got = fuse_session_receive_buf(w->front->session, &w->buf);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    return got;
-}
-
 static void worker_unmounted(struct front *front)
 {
     (void)pthread_mutex_lock(&front->loop_lock);
@@ -105,12 +97,14 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct front *front = w->front;
+    sigset_t wake;
     int got;
 
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    pthread_cleanup_push(worker_end, w);
-    for (;;) {
-        got = worker_receive(w);
+    (void)sigemptyset(&wake);
+    (void)sigaddset(&wake, LOOP_SIGNAL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+    while (!atomic_load(&front->stopping)) {
+        got = fuse_session_receive_buf(front->session, &w->buf);
         if (got == -EINTR || got == -EAGAIN)
             continue;
         if (got <= 0) {
@@ -122,12 +116,21 @@ static void *worker_main(void *arg)
         if (!worker_idle(front))
             break;
     }
-    pthread_cleanup_pop(1);
+    worker_end(w);
     return NULL;
+}
+
+static void loop_woken(int sig)
+{
+    (void)sig; /* it was to interrupt read(2), no more */
 }
 
 int loop_start(struct front *front)
 {
+    const struct sigaction action = {.sa_handler = loop_woken}; /* no SA_RESTART */
+
+    if (sigaction(LOOP_SIGNAL, &action, NULL))
+        return -errno;
     (void)pthread_mutex_lock(&front->loop_lock);
     int err = worker_start(front);
     (void)pthread_mutex_unlock(&front->loop_lock);
@@ -139,10 +142,14 @@ void loop_stop(struct front *front)
     struct worker *w;
 
     (void)pthread_mutex_lock(&front->loop_lock);
-    TAILQ_FOREACH (w, &front->workers, link) {
-        (void)pthread_cancel(w->thread); /* it cannot have ended: that needs the lock */
+    while (front->worker_count > 0) {
+        /* Again and again: one may just be on its way into read(2). None can have ended: that needs
+         * the lock. */
+        TAILQ_FOREACH (w, &front->workers, link) {
+            (void)pthread_kill(w->thread, LOOP_SIGNAL);
+        }
+        (void)thread_cond_wait_until(&front->loop_cond, &front->loop_lock,
+                                     clock_mono_ns() + LOOP_WAKE_MS * CLOCK_MS);
     }
-    while (front->worker_count > 0)
-        (void)thread_cond_wait_until(&front->loop_cond, &front->loop_lock, CLOCK_NEVER);
     (void)pthread_mutex_unlock(&front->loop_lock);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -52,23 +53,48 @@ bool front_is_dead_mount(const char *dir)
     return statfs(dir, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
+/* Runs a program with an argument that is a path, and waits until end_ns. 0; -EIO: it failed;
+ * -ETIMEDOUT: it runs on. */
+static int mount_run(const char *const *argv, int64_t end_ns)
+{
+    const struct timespec pause = {.tv_nsec = LEAVE_POLL_MS * CLOCK_MS};
+    pid_t pid, got;
+    int status;
+    int err = posix_spawnp(&pid, argv[0], NULL, NULL, (char **)(uintptr_t)argv, environ);
+
+    if (err)
+        return -err;
+    while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+        if (clock_mono_ns() >= end_ns)
+            return -ETIMEDOUT;
+        (void)nanosleep(&pause, NULL);
+    }
+    return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
 /* fusermount3 may unmount what this user mounted; root needs no help. */
 static int mount_detach(const char *dir)
 {
     const char *argv[] = {"fusermount3", "-u", "-z", "-q", "--", dir, NULL};
-    pid_t pid;
-    int status;
 
     if (umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return 0;
-    int err = posix_spawnp(&pid, argv[0], NULL, NULL, (char **)(uintptr_t)argv, environ);
+    return mount_run(argv, CLOCK_NEVER) ? -EPERM : 0;
+}
+
+/* By other processes: one that asks itself, and is killed while it waits for the answer, could not
+ * end any more. */
+void mount_leave(struct front *front)
+{
+    const char *sync[] = {"sync", "-f", "--", front->mountpoint, NULL};
+    const char *unmount[] = {"fusermount3", "-u", "-q", "--", front->mountpoint, NULL};
+    int64_t end_ns = clock_mono_ns() + front->config.deadline_ns;
+
+    int err = mount_run(sync, end_ns);
     if (err)
-        return -err;
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
+        log_event(LOG_WARN, "fuse_sync", "mountpoint=%s err=%s", LOG_Q(front->mountpoint),
+                  strerrordesc_np(-err));
+    (void)mount_run(unmount, end_ns); /* busy: mount_close takes it away all the same */
 }
 
 /* /proc writes blanks and backslashes of paths as \ooo. */
@@ -183,6 +209,12 @@ int mount_open(struct front *front, const struct fuse_lowlevel_ops *ops, struct 
         return -EIO;
     }
     front->mounted = true;
+    err = device_adopt(front);
+    if (err) {
+        (void)snprintf(reterr->text, sizeof(reterr->text), "%s: %s", front->mountpoint,
+                       strerrordesc_np(-err));
+        return err;
+    }
     return 0;
 }
 

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,7 +20,7 @@
 #include "base/mem.h"
 #include "cloud/store.h"
 
-enum { PATHS = 8, CHILD_WAIT_S = 20 };
+enum { PATHS = 8, CHILD_WAIT_S = 20, GUARD_POLL_MS = 200 };
 
 static char top[64], state_dir[128], url[160];
 char rig_mnt[128], rig_bucket[128];
@@ -79,6 +81,72 @@ int rig_front_start(struct front **ret, struct front_error *err)
     return front_start(&config, ret, err);
 }
 
+/*
+ * A thread of a program that is killed while it waits for the program's own answer never ends. So a
+ * second process cuts the mount's connection to the kernel when the program has gone.
+ */
+static atomic_uint *guard_connection; /* shared with it; 0: none */
+
+/* Is it gone, or about to be killed and not able to? */
+static bool guard_dying(pid_t pid)
+{
+    char path[64], line[128];
+    unsigned long own = 0, shared = 0;
+    char state = 'Z';
+
+    (void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        (void)sscanf(line, "State: %c", &state);
+        (void)sscanf(line, "SigPnd: %lx", &own);
+        (void)sscanf(line, "ShdPnd: %lx", &shared);
+    }
+    if (f)
+        (void)fclose(f);
+    return state == 'Z' || ((own | shared) & (1UL << (SIGKILL - 1)));
+}
+
+static void guard_main(pid_t pid)
+{
+    char path[64];
+
+    while (!guard_dying(pid))
+        (void)poll(NULL, 0, GUARD_POLL_MS);
+    unsigned connection = atomic_load(guard_connection);
+    (void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", connection);
+    int fd = connection ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        (void)!write(fd, "1", 1);
+    _exit(0);
+}
+
+static void guard_start(void)
+{
+    (void)mount("none", "/sys/fs/fuse/connections", "fusectl", 0, NULL);
+    guard_connection = mmap(NULL, sizeof(*guard_connection), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(guard_connection, MAP_FAILED);
+    pid_t pid = getpid();
+    if (fork() == 0)
+        guard_main(pid);
+}
+
+/* The connection's number is that of the device. */
+static unsigned mounted_device(void)
+{
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    char line[1024], path[256];
+    unsigned minor = 0, got;
+
+    while (f && fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "%*s %*s %*u:%u %*s %255s", &got, path) == 2 && strcmp(path, rig_mnt) == 0)
+            minor = got;
+    }
+    if (f)
+        (void)fclose(f);
+    return minor;
+}
+
 void rig_start(void)
 {
     struct fs_config config = {.state_dir = state_dir,
@@ -98,6 +166,7 @@ void rig_start(void)
     if (rig_front_start(&front, &front_err))
         fail_msg("%s", front_err.text);
     rig_front = front;
+    atomic_store(guard_connection, mounted_device());
     fs_on_durable(rig_fs, tell_durable, NULL);
 }
 
@@ -144,6 +213,7 @@ int rig_teardown(void **state)
     (void)state;
     (void)fault_rules_set(NULL);
     rig_stop();
+    atomic_store(guard_connection, 0);
     (void)umount2(rig_mnt, MNT_DETACH);
     return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
@@ -158,6 +228,7 @@ int rig_main(const struct CMUnitTest *tests, size_t count)
     }
     (void)close(fd);
     (void)umask(022);
+    guard_start();
     return _cmocka_run_group_tests("fuse", tests, count, NULL, NULL);
 }
 
