@@ -344,19 +344,19 @@ static const struct {
      " (SELECT inode FROM dirent WHERE name LIKE 'late%')",
      "the object \"k\" is claimed under an earlier name by 2 files"},
     /* uploads and parts */
-    {"INSERT INTO upload VALUES (20, 1, 0, '', 'u', 1, 0, 0, 0)", "has no key or no name"},
-    {"INSERT INTO upload VALUES (20, 7, 0, 'k', 'u', 1, 0, 0, 0)", "bucket 7, which is not known"},
-    {"INSERT INTO upload VALUES (20, 1, " INODE("d") ", 'k', 'u', 1, 0, 0, 0)", "is for inode"},
-    {"INSERT INTO upload VALUES (20, 2, " INODE("late") ", 'k', 'u', 1, 0, 0, 0)",
+    {"INSERT INTO upload VALUES (20, 1, 0, '', 'u', 1, 0, 0, 0, 0)", "has no key or no name"},
+    {"INSERT INTO upload VALUES (20, 7, 0, 'k', 'u', 1, 0, 0, 0, 0)", "bucket 7, which is not known"},
+    {"INSERT INTO upload VALUES (20, 1, " INODE("d") ", 'k', 'u', 1, 0, 0, 0, 0)", "is for inode"},
+    {"INSERT INTO upload VALUES (20, 2, " INODE("late") ", 'k', 'u', 1, 0, 0, 0, 0)",
      "\"d/late\" (inode"},
-    {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 0, 0, 0, 0)", "parts of no size"},
-    {"INSERT INTO upload VALUES (1 << 50, 1, 0, 'k', 'u', 1, 0, 0, 0)",
+    {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 0, 0, 0, 0, 0)", "parts of no size"},
+    {"INSERT INTO upload VALUES (1 << 50, 1, 0, 'k', 'u', 1, 0, 0, 0, 0)",
      "upload to \"k\" has the id"},
     {"INSERT INTO part VALUES (20, 1, 5, 0, 0, 0, 'e', '')", "upload 20, which is not known"},
-    {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 4, 0, 0, 0);"
+    {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 4, 0, 0, 0, 0);"
      "INSERT INTO part VALUES (20, 1, 5, 0, 0, 0, 'e', '')",
      "has 5 bytes, with parts of 4"},
-    {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 9, 0, 0, 0);"
+    {"INSERT INTO upload VALUES (20, 1, 0, 'k', 'u', 9, 0, 0, 0, 0);"
      "INSERT INTO part VALUES (20, 1, 5, 0, 0, 0, '', '')",
      "has no ETag"},
     /* the stage */
