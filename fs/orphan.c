@@ -71,6 +71,7 @@ void inode_remove(struct fs_volume *vol, struct change *c, struct inode *ino)
     change_row(c, ino); /* writes none: but what it does to the database is part of this change */
     dirty_update(vol, ino, 0);
     orphan_wake(vol, ino);
+    (void)pthread_cond_broadcast(&vol->cond); /* nobody has to wait for its upload any more */
 }
 
 void orphan_changed(struct fs_volume *vol, struct inode *ino)
