@@ -45,7 +45,7 @@ enum { ASK_FILE, ASK_MARKER, ASK_BELOW, ASK_COUNT, ASK_PAGE = 32 };
 struct ask { /* one source's answer */
     struct store_req reqs[ASK_COUNT];
     bool asked[ASK_COUNT]; /* and answered */
-    char file_key[STORE_KEY_MAX + 1], dir_key[STORE_KEY_MAX + 1];
+    char file_key[STORE_KEY_MAX + 1], dir_key[STORE_KEY_MAX + 2];
     char prefix[STORE_KEY_MAX + 1];
     uint64_t until;
     uint64_t stamp;
@@ -134,9 +134,10 @@ static int ask_source(struct fs_volume *vol, struct ask *a, int known_type, int6
                       bool *ret_settled)
 {
     const struct fs_volume_config *config = &vol->config;
+    bool may_be_dir = strlen(a->dir_key) <= STORE_KEY_MAX; /* the longest key is a file's */
 
     a->asked[ASK_FILE] = known_type != FS_DIR;
-    a->asked[ASK_MARKER] = known_type == 0 || known_type == FS_DIR;
+    a->asked[ASK_MARKER] = (known_type == 0 || known_type == FS_DIR) && may_be_dir;
     /* A real directory answers for itself; a prefix only shows by what is below it. */
     a->asked[ASK_BELOW] = a->asked[ASK_MARKER] && !vol->caps.real_dirs && !config->no_implicit_dir;
     return config->cheap ? ask_in_turn(vol, a, deadline_ns, ret_settled)
@@ -287,7 +288,7 @@ static void ask_add(struct ask *asks, size_t *count, const char *prefix, const c
 {
     struct ask *a = &asks[*count];
 
-    if (strlen(prefix) + strlen(name) + 1 > STORE_KEY_MAX)
+    if (strlen(prefix) + strlen(name) > STORE_KEY_MAX)
         return; /* no such key can be there */
     (void)stpcpy(a->prefix, prefix);
     (void)stpcpy(stpcpy(a->file_key, a->prefix), name);
