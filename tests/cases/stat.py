@@ -1,5 +1,6 @@
 """What is known of one file: extended attributes on a mount as real programs use them, the same as object metadata in the bucket,
 "pailfs stat" for a mount and for an NFS export, and forgetting what is believed of the store."""
+import ctypes
 import errno
 import json
 import os
@@ -121,6 +122,27 @@ def refresh(mount, store):
     kit.equal(os.stat(mount.path("last")).st_size, 3, "and so the mount sees it")
 
 
+def copies(mount, store):
+    """The store copies a whole object; holes are found until they are in the bucket, where there are none."""
+    body = os.urandom(3 << 20)
+    with open(mount.path("whole"), "wb") as f:
+        f.write(body)
+    with open(mount.path("whole"), "rb") as source, open(mount.path("copy"), "wb") as target:
+        kit.equal(os.copy_file_range(source.fileno(), target.fileno(), len(body)), len(body), "copied")
+        kit.equal(store.get("copy") == body, True, "it is there before anything is closed")
+        kit.equal(os.getxattr(mount.path("copy"), "pailfs.state"), b"clean", "and is all of it")
+    kit.equal(open(mount.path("copy"), "rb").read() == body, True, "read back")
+    with open(mount.path("copy"), "r+b") as f:
+        punch_and_keep_size = 3
+        libc = ctypes.CDLL(None, use_errno=True)
+        failed = libc.fallocate(f.fileno(), punch_and_keep_size, ctypes.c_int64(4096), ctypes.c_int64(1 << 20))
+        kit.equal(failed, 0, f"fallocate: {ctypes.get_errno()}")
+        kit.equal((os.lseek(f.fileno(), 0, os.SEEK_HOLE), os.lseek(f.fileno(), 4096, os.SEEK_DATA)), (4096, 4096 + (1 << 20)), "a hole")
+    want = body[:4096] + bytes(1 << 20) + body[4096 + (1 << 20):]
+    kit.equal(store.get("copy") == want, True, "zeros in the bucket")
+    kit.equal(store.get("whole") == body, True, "the source is as it was")
+
+
 def nfs(case, store):
     gate = gateway.Gateway(case, store, "n", servers.NFS_PORT, ["--attr-ttl", "1h", "--quiet-time", "1h"])
     export = gate.server.export
@@ -161,6 +183,8 @@ def main():
         facts(mount, store, kind)
         case.step("refresh")
         refresh(mount, store)
+        case.step("copies and holes")
+        copies(mount, store)
         mount.unmount()
         case.step("NFS")
         nfs(case, store)
