@@ -67,6 +67,10 @@ def fuse(case):
     prepare(mount.dir)
     mount.unmount()
     mount.check_state()
+    if KIND == "file":  # what depends on what is believed, with nothing believed
+        mount = fusemount.Mount(case, store, ["--allow-other", "--attr-ttl", "0"], name="asking").start()
+        here(case, mount.dir, "path_*", "name_*", "rmdir_*", "rename_*", "unlink*", "permission_changes", "time_*", "more_w*")
+        mount.unmount()
     mount = fusemount.Mount(case, store, ["--read-only"], name="ro").start()
     here(case, mount.dir, "read-only")
     mount.unmount()

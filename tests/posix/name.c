@@ -83,8 +83,10 @@ CASE(path_deep)
     } else {
         EQ(12, depth);
     }
-    make_file("last", "deep", 0644);
+    make_file("last", "deep", 0644); /* 1024 bytes */
     TRUE(holds("last", "deep"));
+    if (differs(DIFFER_DEEP))
+        ERR(ENAMETOOLONG, open("last5", O_CREAT | O_WRONLY, 0644));
 }
 
 /* A short path becomes a long one when what is above it is renamed: refused or served, not lost. */
