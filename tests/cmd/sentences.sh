@@ -114,7 +114,7 @@ refuse 2 'ftp://x: expected a URL' serve ftp://x
 "$pailfs" help status | grep -q '3 no gateway answers' || fail "help status"
 "$pailfs" flush --help | grep -q -- '--timeout TIME' || fail "flush --help"
 refuse 2 'unknown option --bogus' status --bogus
-refuse 2 'now: no mount .* expected the mountpoint' status now
+refuse 3 'now: no mount .* expected the mountpoint' status now
 refuse 2 '--state-dir : expected' status --state-dir ''
 refuse 2 '--timeout soon: expected a time' flush --timeout soon
 refuse 2 'media: expected a path that begins with' flush media
