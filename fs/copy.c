@@ -85,9 +85,13 @@ static bool copy_show_more(struct fs_volume *vol, struct fs_req *req, struct cop
 {
     struct change c;
 
-    if (!copy_is_whole(from) || !ino->base_etag || !copy_is_recent(vol, from, ino) ||
-        a->from_off != a->to_off || a->to_off != ino->size || ino->size != ino->base_len ||
-        a->from_off >= from->size || ino->flight_key || inode_dirty_extents(ino) ||
+    if (!copy_is_whole(from) || !ino->base_etag || !copy_is_recent(vol, from, ino))
+        return false;
+    if (a->from_off != a->to_off || a->to_off != ino->size || ino->size != ino->base_len ||
+        a->from_off >= from->size)
+        return false;
+    /* An upload of it that is under way, or may be yet, would not have the rest. */
+    if (ino->flight_key || ino->old_flight || ino->mpu || inode_dirty_extents(ino) ||
         (ino->flags & INODE_UPLOADING))
         return false;
     a->done = from->size - a->from_off < a->len ? from->size - a->from_off : a->len;
