@@ -28,6 +28,7 @@ struct readdir {
     size_t row_count;
     uint32_t chunk; /* rows to read next: few at first, since nobody says how many fit the reply */
     bool fresh;     /* the listing was fresh once in this request */
+    int64_t valid_ns; /* of rows that are not in memory: the listing confirmed them */
 };
 
 static bool readdir_row(void *ctx, const struct db_dirent *dirent, const struct db_inode *inode)
@@ -98,8 +99,19 @@ static bool readdir_entry(struct fs_volume *vol, const struct readdir *rd,
         ret->node.attr_valid = ino->flags & INODE_META_KNOWN;
     } else {
         readdir_row_node(vol, &row->inode, &ret->node);
+        ret->node.valid_ns = ret->node.attr_valid ? rd->valid_ns : 0;
     }
     return true;
+}
+
+static int64_t readdir_valid_ns(const struct fs_volume *vol, const struct inode *dir)
+{
+    int64_t at = dir->complete_ns, ttl = vol->config.attr_ttl_ns;
+
+    if (dir->scan && dir->scan->streaming)
+        at = dir->scan->started_ns;
+    int64_t age = clock_mono_ns() - at;
+    return at > 0 && age < ttl ? ttl - age : 0;
 }
 
 /* "." and "..". False if emit had no room. */
@@ -159,6 +171,7 @@ static int readdir_chunk(struct fs_volume *vol, struct fs_req *req, struct readd
     inode_unpin(vol, dir);
     if (err)
         return -EIO;
+    rd->valid_ns = readdir_valid_ns(vol, dir);
     for (size_t i = 0; i < rd->row_count; i++) {
         if (readdir_entry(vol, rd, &rd->rows[i], &entry) && !rd->emit(rd->ctx, &entry))
             return 0;

@@ -93,7 +93,7 @@ void front_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
         got.attr = wcc.after;
         got.valid_ns = c.front->config.attr_ttl_ns; /* it is ahead of the store now */
         if (!err && fi && (set.set & FS_SET_SIZE))
-            handle_wrote((struct handle *)(uintptr_t)fi->fh);
+            handle_wrote(handle_of(req, fi));
     }
     if (err)
         reply_err(&c, err);

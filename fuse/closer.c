@@ -36,8 +36,19 @@ struct handle *handle_new(struct front *front, struct fs_volume *vol, uint64_t i
     return h;
 }
 
+/* The kernel gives it back to whichever thread; the lock is how the memory gets there too. */
+struct handle *handle_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    struct front *front = fuse_req_userdata(req);
+
+    LOCK_SCOPE(&front->handle_lock);
+    return (struct handle *)(uintptr_t)fi->fh;
+}
+
 void handle_free(struct handle *h)
 {
+    (void)pthread_mutex_lock(&h->lock);
+    (void)pthread_mutex_unlock(&h->lock);
     (void)pthread_mutex_lock(&h->front->handle_lock);
     LIST_REMOVE(h, link);
     (void)pthread_mutex_unlock(&h->front->handle_lock);

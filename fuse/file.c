@@ -7,11 +7,6 @@
 #include "base/mem.h"
 #include "fuse/front_int.h"
 
-static struct handle *file_handle(const struct fuse_file_info *fi)
-{
-    return (struct handle *)(uintptr_t)fi->fh;
-}
-
 static uint32_t file_access(int flags)
 {
     switch (flags & O_ACCMODE) {
@@ -168,7 +163,7 @@ void front_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, 
         reply_err(&c, err);
         return;
     }
-    handle_wrote(file_handle(fi));
+    handle_wrote(handle_of(req, fi));
     c.fs.seq = 0; /* written is not durable: that is what fsync() and close() are for */
     reply_write(&c, size);
 }
@@ -191,7 +186,7 @@ static int file_commit(struct call *c, bool to_store)
 /* A descriptor is closed. */
 void front_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    struct handle *h = file_handle(fi);
+    struct handle *h = handle_of(req, fi);
     struct call c;
     int err = 0;
 
@@ -220,7 +215,7 @@ void front_fsync(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_fil
  * dirty, is uploaded in time, and pailfs status tells of it. */
 void front_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    struct handle *h = file_handle(fi);
+    struct handle *h = handle_of(req, fi);
 
     (void)node;
     fs_release(h->vol, h->ino);

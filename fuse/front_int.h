@@ -200,6 +200,7 @@ bool pages_keep(struct front *front, fuse_ino_t node, uint64_t version);
 /* --- closer.c --- */
 
 struct handle *handle_new(struct front *front, struct fs_volume *vol, uint64_t ino, pid_t opener);
+struct handle *handle_of(fuse_req_t req, const struct fuse_file_info *fi);
 void handle_free(struct handle *h);
 /* When no request comes any more: releases what programs had open when it was unmounted. */
 void handle_free_all(struct front *front);

@@ -1,14 +1,15 @@
 /* Getting into the tree of mounts, and out of it. */
 #include <limits.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -53,23 +54,34 @@ bool front_is_dead_mount(const char *dir)
     return statfs(dir, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
+static int mount_wait_ms(int64_t end_ns)
+{
+    int64_t left = end_ns == CLOCK_NEVER ? INT32_MAX : (end_ns - clock_mono_ns()) / CLOCK_MS;
+
+    return left < 0 ? 0 : left < INT32_MAX ? (int)left : -1;
+}
+
 /* Runs a program with an argument that is a path, and waits until end_ns. 0; -EIO: it failed;
  * -ETIMEDOUT: it runs on. */
 static int mount_run(const char *const *argv, int64_t end_ns)
 {
-    const struct timespec pause = {.tv_nsec = LEAVE_POLL_MS * CLOCK_MS};
-    pid_t pid, got;
-    int status;
+    struct pollfd ended = {.events = POLLIN};
+    pid_t pid;
+    int status = 0;
     int err = posix_spawnp(&pid, argv[0], NULL, NULL, (char **)(uintptr_t)argv, environ);
 
     if (err)
         return -err;
-    while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
-        if (clock_mono_ns() >= end_ns)
-            return -ETIMEDOUT;
-        (void)nanosleep(&pause, NULL);
+    CLEANUP_CLOSE int fd = ended.fd = pidfd_open(pid, 0);
+    while (fd >= 0 && poll(&ended, 1, mount_wait_ms(end_ns)) < 0 && errno == EINTR)
+        ;
+    if (fd >= 0 && !ended.revents)
+        return -ETIMEDOUT;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
     }
-    return got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
 /* fusermount3 may unmount what this user mounted; root needs no help. */

@@ -43,7 +43,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t
         err = fs_allocate(c.vol, &c.fs, c.ino, (uint64_t)off, (uint64_t)len, flags, &wcc);
     } while (call_again(&c, &err));
     if (!err)
-        handle_wrote((struct handle *)(uintptr_t)fi->fh);
+        handle_wrote(handle_of(req, fi));
     reply_err(&c, err);
 }
 
@@ -77,7 +77,7 @@ void front_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
         reply_err(&c, err);
         return;
     }
-    handle_wrote((struct handle *)(uintptr_t)to_fi->fh);
+    handle_wrote(handle_of(req, to_fi));
     c.fs.seq = 0;
     reply_write(&c, done);
 }
