@@ -29,6 +29,11 @@ void front_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     if (!call_begin(&c, req, node))
         return;
     int err = attr_get(&c, &got);
+    if (err == -ESTALE && removed_find(c.front, node, &got.attr)) {
+        got.attr_valid = true;
+        got.valid_ns = 0;
+        err = 0;
+    }
     if (err)
         reply_err(&c, err);
     else

@@ -138,15 +138,19 @@ void front_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+    struct fs_node node;
     struct fs_wcc wcc;
     struct call c;
     int err;
 
     if (!call_begin(&c, req, parent))
         return;
+    bool known = removed_look(&c, name, &node);
     do {
         err = fs_rmdir(c.vol, &c.fs, c.ino, name, &wcc);
     } while (call_again(&c, &err));
+    if (!err && known)
+        removed_add(c.front, &node);
     reply_err(&c, err);
 }
 

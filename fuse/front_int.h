@@ -35,6 +35,7 @@ enum {
     INVALID_MAX = 16384,  /* queued invalidations; those that come then are left to the timeouts */
     PAGES_SETS = 4096,    /* of four files each whose cached pages' version is known */
     PAGES_WAYS = 4,
+    REMOVED_MAX = 64,      /* directories that were removed and may be in use */
     CLOSER_FDS_MAX = 1024, /* descriptors of a process that are looked at */
     LEAVE_POLL_MS = 10,
     HOLD_STOP_MS = 5000, /* so long the last replies may take to become durable */
@@ -78,6 +79,11 @@ struct page_version {
     uint64_t version;
 };
 
+struct removed_dir {
+    fuse_ino_t node; /* 0: none */
+    struct fs_attr attr;
+};
+
 struct front {
     struct front_config config;
     char *mountpoint, *fsname, *fuse_options;
@@ -116,6 +122,8 @@ struct front {
 
     pthread_mutex_t page_lock;
     struct page_version pages[PAGES_SETS][PAGES_WAYS];
+    struct removed_dir removed[REMOVED_MAX]; /* page_lock, too */
+    uint64_t removed_count;
 };
 
 struct call { /* a request on its thread */
@@ -196,6 +204,14 @@ void invalid_queue(void *front, void *req_ctx, struct fs_volume *vol, uint64_t i
 
 /* Does the kernel have pages of this version? Remembers that it has from now on. */
 bool pages_keep(struct front *front, fuse_ino_t node, uint64_t version);
+
+/* --- removed.c --- */
+
+/* The directory that name in c's directory is, if it is one and that is known without waiting. */
+bool removed_look(struct call *c, const char *name, struct fs_node *ret);
+void removed_add(struct front *front, const struct fs_node *node); /* it was removed */
+/* What it was like, if it is one of the last that were removed. */
+bool removed_find(struct front *front, fuse_ino_t node, struct fs_attr *ret);
 
 /* --- closer.c --- */
 
