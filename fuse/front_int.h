@@ -37,8 +37,7 @@ enum {
     PAGES_WAYS = 4,
     REMOVED_MAX = 64,      /* directories that were removed and may be in use */
     CLOSER_FDS_MAX = 1024, /* descriptors of a process that are looked at */
-    LEAVE_POLL_MS = 10,
-    HOLD_STOP_MS = 5000, /* so long the last replies may take to become durable */
+    HOLD_STOP_MS = 5000,   /* so long the last replies may take to become durable */
 };
 
 enum held_kind { HELD_ERR, HELD_ENTRY, HELD_CREATE, HELD_ATTR, HELD_WRITE };
