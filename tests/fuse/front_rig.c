@@ -233,6 +233,9 @@ int rig_main(const struct CMUnitTest *tests, size_t count)
 }
 
 static const char *path_below(const char *base, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static const char *path_below(const char *base, const char *fmt, va_list args)
 {
     static _Thread_local char paths[PATHS][512];
     static _Thread_local unsigned at;
