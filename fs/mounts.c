@@ -155,7 +155,7 @@ static void mounts_keep_line(struct mount_lines *lines, const char *line)
 {
     size_t more = strlen(line);
 
-    if (lines->len + more + 1 > MOUNTS_KEPT_MAX || strchr(line, '\n')) {
+    if (lines->len + more + 1 > MOUNTS_KEPT_MAX) {
         log_event(LOG_WARN, "mount_not_kept", "mount=%s", LOG_Q(line));
         return;
     }
@@ -227,14 +227,26 @@ static int mounts_refuse(struct fs_error *reterr, int err, const char *path, con
     return err;
 }
 
+/* What is kept is in lines of words with tabs between. */
+static bool text_plain(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static int mount_new(struct mounts *mounts, struct fs_volume *top, const struct fs_mount *what,
                      struct mount **ret, struct fs_error *reterr)
 {
     CLEANUP_FREE char *path = mounts_path(what->path);
 
-    if (!path)
+    if (!path || !text_plain(path))
         return mounts_refuse(reterr, -EINVAL, what->path,
                              "expected a path below the volume, such as /a/b");
+    if (what->keep && (!text_plain(what->url) || !text_plain(what->options ? what->options : "")))
+        return mounts_refuse(reterr, -EINVAL, path, "expected no control characters");
     if (mounts_find(mounts, top, path))
         return mounts_refuse(reterr, -EEXIST, path, "something is mounted there already");
     if (mounts->count == FS_MOUNTS_MAX)
@@ -577,7 +589,7 @@ void fs_mounts_get(struct fs *fs, struct fs_mount_info **ret, size_t *ret_count)
                                        .options = mem_strdup(m->options),
                                        .keep = m->keep,
                                        .read_only = m->config.read_only,
-                                       .failed = !m->real || !m->in};
+                                       .failed = !m->real || m->shown != m->real};
         (void)snprintf(info->error, sizeof(info->error), "%s", m->real ? m->place_error : m->error);
     }
 }

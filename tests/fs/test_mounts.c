@@ -369,6 +369,7 @@ static void test_mounts_new_mounts(void **state)
     assert_int_equal(mount_at("/file1", "four", ""), -ENOTDIR);
     assert_int_equal(mount_at("/", "four", ""), -EINVAL);
     assert_int_equal(mount_at("/a/../b", "four", ""), -EINVAL);
+    assert_int_equal(mount_at("/a\tb", "four", ""), -EINVAL);
     assert_list("/dir1", "a b file3");
 }
 
