@@ -345,7 +345,8 @@ static const struct {
      "the object \"k\" is claimed under an earlier name by 2 files"},
     /* uploads and parts */
     {"INSERT INTO upload VALUES (20, 1, 0, '', 'u', 1, 0, 0, 0, 0)", "has no key or no name"},
-    {"INSERT INTO upload VALUES (20, 7, 0, 'k', 'u', 1, 0, 0, 0, 0)", "bucket 7, which is not known"},
+    {"INSERT INTO upload VALUES (20, 7, 0, 'k', 'u', 1, 0, 0, 0, 0)",
+     "bucket 7, which is not known"},
     {"INSERT INTO upload VALUES (20, 1, " INODE("d") ", 'k', 'u', 1, 0, 0, 0, 0)", "is for inode"},
     {"INSERT INTO upload VALUES (20, 2, " INODE("late") ", 'k', 'u', 1, 0, 0, 0, 0)",
      "\"d/late\" (inode"},
