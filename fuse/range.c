@@ -4,6 +4,8 @@
 
 #include "fuse/front_int.h"
 
+enum { COPY_MAX = INT32_MAX & ~4095 }; /* the reply has 32 bits; the caller goes on from there */
+
 void front_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fuse_file_info *fi)
 {
     uint64_t at = 0;
@@ -69,6 +71,8 @@ void front_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
         reply_err(&c, err);
         return;
     }
+    if (len > COPY_MAX)
+        len = COPY_MAX;
     do {
         err = fs_copy_range(c.vol, &c.fs, c.ino, (uint64_t)from_off, to_ino, (uint64_t)to_off, len,
                             &done);
