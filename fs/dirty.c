@@ -119,8 +119,12 @@ void dirty_retarget_below(struct fs_volume *vol, const struct inode *dir)
     struct inode *ino;
 
     TAILQ_FOREACH (ino, &vol->dirty, dirty) {
-        if (path_below(vol, ino, dir))
-            dirty_retarget(vol, ino);
+        if (!path_below(vol, ino, dir))
+            continue;
+        bool local = dirty_local(ino);
+        dirty_retarget(vol, ino);
+        if (local && !dirty_local(ino)) /* its path is short enough again */
+            dirty_due_at(vol, ino, ino->due_ns);
     }
     /* What is reserved by a drain depends on where directories live. */
     wait_wake_all(vol);

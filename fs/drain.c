@@ -101,12 +101,15 @@ static bool drain_row(void *ctx, const struct db_dirent *dirent, const struct db
 static bool drain_move(struct fs_volume *vol, struct change *c, struct inode *ino)
 {
     char base[STORE_KEY_MAX + 1], natural[STORE_KEY_MAX + 1];
+    /* A path that became too long for a key: the file goes on being read where it lies, and is
+     * among those that wait for their upload. */
+    bool nowhere = path_key(vol, ino, natural) != 0;
 
-    if (ino->base_key || path_key(vol, ino, natural) != 0 || path_base_key(vol, ino, base) != 0 ||
-        strcmp(base, natural) == 0)
+    if (ino->base_key || path_base_key(vol, ino, base) != 0 ||
+        (!nowhere && strcmp(base, natural) == 0))
         return false;
     if (ino->type == FS_DIR) {
-        if (!(ino->flags & INODE_MARKER) && !vol->caps.real_dirs)
+        if (nowhere || (!(ino->flags & INODE_MARKER) && !vol->caps.real_dirs))
             return false;
         ino->flags = (ino->flags & ~(uint32_t)INODE_MARKER) | INODE_DIRTY;
         ino->base_epoch = vol->epoch;
