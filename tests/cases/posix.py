@@ -69,8 +69,10 @@ def fuse(case):
     mount.check_state()
     if KIND == "file":  # what depends on what is believed, with nothing believed
         mount = fusemount.Mount(case, store, ["--allow-other", "--attr-ttl", "0"], name="asking").start()
+        too_long(mount)
         here(case, mount.dir, "path_*", "name_*", "rmdir_*", "rename_*", "unlink*", "permission_changes", "time_*", "more_w*")
         mount.unmount()
+        mount.check_state()
     mount = fusemount.Mount(case, store, ["--read-only"], name="ro").start()
     here(case, mount.dir, "read-only")
     mount.unmount()
@@ -87,6 +89,25 @@ def fuse_guest(case):
     status, out = client.run(" ".join([PROGRAM, "fuse", "/mnt/m", *(f"'{name}'" for name in ONLY)]), 400, check=False)
     report(case, status, out)
     client.run("umount /mnt/m")
+
+
+def too_long(mount):
+    """A directory gets a name with which paths below it are longer than a key can be. Nothing is lost sight of."""
+    name = "d" * 200
+    below = "/".join([name] * 4) + "/" + "f" * 100
+    os.makedirs(mount.path("short", os.path.dirname(below)))
+    with open(mount.path("short", below), "w") as f:
+        f.write("text")
+    mount.flush()
+    os.rename(mount.path("short"), mount.path(name))
+    kit.wait_for(lambda: mount.status()["export"]["moves"] == 0, "all is moved that can be")
+    with open(mount.path(name, below)) as f:
+        kit.equal(f.read(), "text", "what is read at a path that is too long for a key")
+    kit.wait_for(lambda: mount.status()["export"]["files"] == 1, "that file alone waits for a key")
+    os.rename(mount.path(name), mount.path("short"))
+    mount.flush()
+    with open(mount.path("short", below)) as f:
+        kit.equal(f.read(), "text", "what is read after the path is short again")
 
 
 def nfs(case):
