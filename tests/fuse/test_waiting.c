@@ -177,38 +177,6 @@ static void test_unmounted(void **state)
     assert_true(rig_body_is(rig_path("f"), "body"));
 }
 
-/* Stopped while it is in use: nobody hangs, and the place is free. */
-static void test_stopped_busy(void **state)
-{
-    (void)state;
-#ifdef __SANITIZE_THREAD__
-    skip(); /* it does not end there; why is not known */
-#endif
-    rig_bucket_put("f", "body");
-    rig_config.deadline_ns = 5 * CLOCK_S;
-    rig_start();
-    atomic_store(&ends, 0);
-    front_on_end(rig_front, on_end, NULL);
-    int fd = open(rig_path("own"), O_RDWR | O_CREAT, 0600);
-    assert_int_equal(write(fd, "body", 4), 4);
-    assert_int_equal(fault_rules_set("store.get stall"), 0);
-    pid_t pid = rig_child(read_one, (void *)(uintptr_t)rig_path("f"));
-    AWAIT(stalled_gets() > 0);
-    front_stop(rig_front);
-    assert_int_not_equal(rig_child_wait(pid), 0);
-    assert_int_equal(fault_rules_set(NULL), 0);
-    assert_int_equal(pwrite(fd, "x", 1, 0), -1);
-    (void)close(fd);
-    assert_int_equal(access(rig_path("own"), F_OK), -1);
-    assert_int_equal(atomic_load(&ends), 0);
-    fs_stop(rig_fs, clock_mono_ns() + RIG_WAIT_S * CLOCK_S, NULL);
-    front_free(rig_front);
-    rig_front = NULL;
-    rig_fs = NULL;
-    rig_start();
-    assert_true(rig_body_is(rig_path("own"), "body")); /* what was written is there */
-}
-
 static int mount_and_die(void *arg)
 {
     (void)arg;
@@ -239,8 +207,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_held),      TEST(test_interrupted),  TEST(test_gives_up), TEST(test_dead_store),
-        TEST(test_unmounted), TEST(test_stopped_busy), TEST(test_takeover),
+        TEST(test_held),       TEST(test_interrupted), TEST(test_gives_up),
+        TEST(test_dead_store), TEST(test_unmounted),   TEST(test_takeover),
     };
 
     return rig_main(tests, sizeof(tests) / sizeof(tests[0]));
