@@ -195,6 +195,25 @@ static void transfers_reap(struct http_engine *engine)
     }
 }
 
+static int64_t cut_short(const struct http_engine *engine, int64_t when_ns)
+{
+    return when_ns < engine->cut_ns ? when_ns : engine->cut_ns;
+}
+
+/* All that waits, for an answer or for its next try, waits no longer than that. */
+static void cut_timers(struct http_engine *engine, int64_t cut_ns)
+{
+    struct http_timer *timer, *next;
+
+    engine->cut_ns = cut_ns;
+    RB_FOREACH_SAFE (timer, http_timers, &engine->timers, next) {
+        if (timer->when_ns <= cut_ns || timer->fn == on_stall)
+            continue;
+        http_timer_stop(engine, timer);
+        http_timer_start(engine, timer, cut_ns);
+    }
+}
+
 /* Moves new requests to their queues. False when it is time to stop. */
 static bool incoming_take(struct http_engine *engine)
 {
@@ -207,12 +226,15 @@ static bool incoming_take(struct http_engine *engine)
     TAILQ_CONCAT(&taken, &engine->incoming, link);
     TAILQ_CONCAT(&posts, &engine->posts, link);
     bool stop = engine->stop;
+    int64_t cut_ns = engine->cut_wanted_ns;
     (void)pthread_mutex_unlock(&engine->lock);
+    if (cut_ns < engine->cut_ns)
+        cut_timers(engine, cut_ns);
     while ((req = TAILQ_FIRST(&taken)) != NULL) {
         TAILQ_REMOVE(&taken, req, link);
         TAILQ_INSERT_TAIL(&engine->queues[req->prio], req, link);
         req->deadline.fn = on_deadline;
-        http_timer_start(engine, &req->deadline, req->deadline_ns);
+        http_timer_start(engine, &req->deadline, cut_short(engine, req->deadline_ns));
     }
     while ((post = TAILQ_FIRST(&posts)) != NULL) {
         TAILQ_REMOVE(&posts, post, link);
@@ -278,6 +300,21 @@ void http_post(struct http_engine *engine, struct http_post *post)
         (void)curl_multi_wakeup(engine->multi);
 }
 
+void http_cut(struct http_engine *engine, int64_t when_ns)
+{
+    (void)pthread_mutex_lock(&engine->lock);
+    if (when_ns < engine->cut_wanted_ns)
+        engine->cut_wanted_ns = when_ns;
+    (void)pthread_mutex_unlock(&engine->lock);
+    (void)curl_multi_wakeup(engine->multi);
+}
+
+int64_t http_cut_ns(const struct http_engine *engine)
+{
+    assert(pthread_equal(pthread_self(), engine->thread));
+    return engine->cut_ns;
+}
+
 /* ---- start and end ---- */
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -319,6 +356,7 @@ int http_engine_open(const struct http_config *config, struct http_engine **ret)
     for (unsigned i = 0; i < HTTP_PRIOS; i++)
         TAILQ_INIT(&engine->queues[i]);
     RB_INIT(&engine->timers);
+    engine->cut_ns = engine->cut_wanted_ns = CLOCK_NEVER;
     engine->ca_file = mem_strdup(config->ca_file);
     engine->no_verify = config->no_verify;
     engine->connect_timeout_ms = connect_ms(config->connect_timeout_ns);

@@ -56,6 +56,11 @@ struct http_post {
 };
 void http_post(struct http_engine *engine, struct http_post *post);
 
+/* From when_ns on every request fails with -EAGAIN, also those under way: for whoever is about to
+ * close. Any thread; for good. */
+void http_cut(struct http_engine *engine, int64_t when_ns);
+int64_t http_cut_ns(const struct http_engine *engine); /* CLOCK_NEVER; the engine's thread only */
+
 struct http_header {
     char *name, *value; /* the name in lower case */
 };

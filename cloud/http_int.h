@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "cloud/http.h"
 
 #define HTTP_CONNECT_TIMEOUT_MS 5000L
@@ -25,10 +26,11 @@ struct http_transfer {
 };
 
 struct http_engine {
-    pthread_mutex_t lock; /* guards incoming, posts and stop */
+    pthread_mutex_t lock; /* guards incoming, posts, stop and cut_wanted_ns */
     struct http_list incoming;
     struct http_posts posts;
     bool stop;
+    int64_t cut_wanted_ns;
 
     pthread_t thread;
     /* From here on: engine thread only. */
@@ -38,6 +40,7 @@ struct http_engine {
     long connect_timeout_ms;
     bool no_expect; /* the server does not answer Expect: 100-continue */
     unsigned limit, active, starts;
+    int64_t cut_ns; /* no request goes on after this; CLOCK_NEVER */
     struct http_list queues[HTTP_PRIOS];
     struct http_timers timers;
     struct http_transfer **idle;

@@ -290,6 +290,8 @@ static void call_retry(struct s3_call *call, int err)
     bool slow = !retry_budget_take(&call->s3->budget);
     if (call->s3->reach_deadline_ns && !call->http.maybe_sent)
         deadline = call->s3->reach_deadline_ns;
+    if (deadline > http_cut_ns(call->s3->http))
+        deadline = http_cut_ns(call->s3->http);
     int64_t next = retry_next_ns(&call->s3->pauses, call->attempts, slow, retry_random(), now,
                                  deadline, after_ns);
     if (next == CLOCK_NEVER)

@@ -114,11 +114,17 @@ static void s3_close(struct store *store)
     free(s3);
 }
 
+static void s3_cut(struct store *store, int64_t when_ns)
+{
+    http_cut(s3_of(store)->http, when_ns);
+}
+
 static const struct store_ops s3_ops = {
     .submit = s3_submit,
     .caps = s3_caps,
     .space = s3_space,
     .close = s3_close,
+    .cut = s3_cut,
 };
 
 /* ---- opening ---- */

@@ -148,6 +148,12 @@ void store_get_space(struct store *store, uint64_t *ret_total, uint64_t *ret_fre
     store->ops->space(store, ret_total, ret_free);
 }
 
+void store_cut(struct store *store, int64_t when_ns)
+{
+    if (store->ops->cut)
+        store->ops->cut(store, when_ns);
+}
+
 void store_close(struct store *store)
 {
     if (store)

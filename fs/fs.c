@@ -285,6 +285,10 @@ void fs_stop(struct fs *fs, int64_t deadline_ns, struct fs_left *ret_left)
     mounts_stop(fs);
     if (fs->running) {
         fs_drain(fs, deadline_ns);
+        /* A store that does not answer has had its time; what is cut off is asked for at the next
+         * start. */
+        for (vol = fs->volumes; vol; vol = vol->next)
+            store_cut(vol->store, clock_mono_ns());
         upload_stop(fs);
         for (vol = fs->volumes; vol; vol = vol->next)
             if (!vol->mounts->stopped)

@@ -259,6 +259,31 @@ static void test_dead_server(void **state)
     assert_true(reqs[1].maybe_sent);
 }
 
+/* Whoever is about to close waits for nothing any more: what is under way, queued, or yet to come.
+ */
+static void test_cut(void **state)
+{
+    (void)state;
+    static const struct fault_step script[] = {
+        {.match = "GET /wait", .hang = true, .times = FAULT_ALWAYS}, {0}};
+    int64_t start = clock_mono_ns();
+
+    fault_server_script(server, script);
+    submit(request(0, "GET", "/wait"));
+    submit(request(1, "GET", "/never"));
+    http_cut(engine, start + 100 * CLOCK_MS);
+    wait_until(0);
+    http_cut(engine, start + 3600 * CLOCK_S); /* for good */
+    submit(request(2, "GET", "/late"));
+    wait_until(0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(reqs[i].err, -EAGAIN);
+    assert_false(reqs[1].maybe_sent);
+    assert_false(reqs[2].maybe_sent);
+    assert_true(fault_server_count(server) <= 1);
+    assert_true(clock_mono_ns() - start < 10 * CLOCK_S); /* their own deadline is 20 s */
+}
+
 static void test_nobody(void **state)
 {
     (void)state;
@@ -284,7 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HTTP_TEST(test_answer),        HTTP_TEST(test_limits),    HTTP_TEST(test_priority),
         HTTP_TEST(test_no_starvation), HTTP_TEST(test_deadlines), HTTP_TEST(test_dead_connection),
-        HTTP_TEST(test_dead_server),   HTTP_TEST(test_nobody),
+        HTTP_TEST(test_dead_server),   HTTP_TEST(test_cut),       HTTP_TEST(test_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,10 +244,18 @@ static void wrap_close(struct store *store)
     free(wrap);
 }
 
+static void wrap_cut(struct store *store, int64_t when_ns)
+{
+    store_cut(((struct wrap *)store)->inner, when_ns);
+}
+
 struct store *fault_store_wrap(struct store *inner)
 {
-    static const struct store_ops ops = {
-        .submit = wrap_submit, .caps = wrap_caps, .space = wrap_space, .close = wrap_close};
+    static const struct store_ops ops = {.submit = wrap_submit,
+                                         .caps = wrap_caps,
+                                         .space = wrap_space,
+                                         .close = wrap_close,
+                                         .cut = wrap_cut};
     struct wrap *wrap = mem_zalloc(sizeof(*wrap));
 
     wrap->base = (struct store){.ops = &ops, .url = mem_strdup(inner->url)};
