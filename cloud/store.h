@@ -173,8 +173,8 @@ struct store_ops {
     void (*submit)(struct store *store, struct store_req *req);
     void (*caps)(struct store *store, struct store_caps *ret);
     void (*space)(struct store *store, uint64_t *ret_total,
-                  uint64_t *ret_free);  /* bytes; 0 = endless */
-    void (*close)(struct store *store); /* no request may be out; frees */
+                  uint64_t *ret_free);                 /* bytes; 0 = endless */
+    void (*close)(struct store *store);                /* no request may be out; frees */
     void (*cut)(struct store *store, int64_t when_ns); /* or NULL: see store_cut */
 };
 
@@ -244,8 +244,8 @@ int store_open(const char *url, const struct store_config *config, struct store 
                struct store_error *reterr);
 void store_close(struct store *store); /* NULL is fine */
 
-/* From when_ns on every request ends with -EAGAIN, those under way too: for whoever is about to close
- * and has waited long enough. For good. */
+/* From when_ns on every request ends with -EAGAIN, those under way too: for whoever is about to
+ * close and has waited long enough. For good. */
 void store_cut(struct store *store, int64_t when_ns);
 
 /* May return before or after done() ran on another thread; never calls done() itself. */
