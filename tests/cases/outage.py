@@ -9,10 +9,10 @@ import servers
 import stores
 
 PROXY = 17481
-DEADLINE = 8
+DEADLINE = 5
 SLACK = 8      # of a busy machine
 STAGE = 256    # MiB
-QUICK = 3      # what needs no store
+QUICK = 6      # what needs no store
 
 
 def timed(limit, what, call):
