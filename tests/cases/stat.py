@@ -111,15 +111,18 @@ def refresh(mount, store):
         store.put("h-" + key, b"old")
         kit.equal(os.path.exists(mount.path(key)), False, "believed not to be there")
         os.setxattr(mount.dir, name, b"")
+        # The kernel is told a moment later: while setxattr runs it holds the lock that forgetting names needs.
+        kit.wait_for(lambda path=mount.path(key): os.path.exists(path), "a name after " + name)
         kit.equal(open(mount.path(key), "rb").read(), b"by others", "after " + name)
         kit.equal(os.getxattr(mount.path(key), "user.seen"), b"here 100%", "as they wrote it")
         store.put(key, b"by others, again")
         kit.equal(os.stat(mount.path(key)).st_size, 9, "believed to be as it was")
         os.setxattr(mount.path(key), name, b"")
-        kit.equal(open(mount.path(key), "rb").read(), b"by others, again", "of one file")
+        kit.wait_for(lambda path=mount.path(key): open(path, "rb").read() == b"by others, again", "the content of one file")
     store.put("last", b"one")
     kit.equal(ask("--json", "--refresh", mount.path("last"))["size"], 3, "pailfs stat --refresh")
-    kit.equal(os.stat(mount.path("last")).st_size, 3, "and so the mount sees it")
+    kit.wait_for(lambda: os.path.exists(mount.path("last")), "so the mount sees it, too")
+    kit.equal(os.stat(mount.path("last")).st_size, 3, "its size there")
 
 
 def copies(mount, store):
