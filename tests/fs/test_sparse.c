@@ -214,7 +214,7 @@ static void check_state(void)
 /* A hole that is larger than the stage takes no room in it; what it is in survives a restart. */
 static void test_large_hole(void **state)
 {
-    uint64_t ino = make("large"), size = UINT64_C(16) << 30;
+    uint64_t ino = make("large"), size = UINT64_C(256) << 20;
     struct fs_req req = rig_request();
     struct fs_sattr set = {.set = FS_SET_SIZE, .size = size};
     struct fs_wcc wcc;
