@@ -36,11 +36,14 @@ static int rename_with(uint64_t from_dir, const char *from, uint64_t to_dir, con
 
 static void exchange(uint64_t from_dir, const char *from, uint64_t to_dir, const char *to)
 {
+    int64_t end = clock_mono_ns() + RIG_WAIT_S * CLOCK_S;
     int err;
 
     /* A directory that lies in too many places at once has to wait for its drains. */
-    while ((err = rename_with(from_dir, from, to_dir, to, FS_RENAME_EXCHANGE)) == -EAGAIN)
+    while ((err = rename_with(from_dir, from, to_dir, to, FS_RENAME_EXCHANGE)) == -EAGAIN) {
+        assert_true(clock_mono_ns() < end);
         (void)usleep(20 * 1000);
+    }
     assert_int_equal(err, 0);
 }
 
@@ -101,8 +104,10 @@ static void test_files_being_uploaded(void **state)
     assert_int_equal(fault_rules_set("store.put key=ub stall"), 0);
     struct fs_req req = rig_request();
     assert_int_equal(fs_write(rig_vol, &req, a, 0, &iov, 1, FS_FILE_SYNC, &wcc), 0);
-    while (fault_rule_hits(0) == 0)
+    for (int64_t end = clock_mono_ns() + RIG_WAIT_S * CLOCK_S; fault_rule_hits(0) == 0;) {
+        assert_true(clock_mono_ns() < end);
         (void)usleep(2000);
+    }
     exchange(root, "ub", root, "ua");
     assert_int_equal(fault_rules_set(NULL), 0);
     rig_settled();
