@@ -9,7 +9,22 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "cmd/mount_state.h"
-#include "cmd/store_options.h"
+
+int control_options_state_dir(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct control_options *)target)->state_dir, value, ret_why);
+}
+
+int control_options_mount(void *target, const char *value, const char **ret_why)
+{
+    return state_dir_set(&((struct control_options *)target)->mount, value, ret_why);
+}
+
+void control_options_clear(struct control_options *options)
+{
+    free(options->state_dir);
+    free(options->mount);
+}
 
 /* Takes the state directory of the mount that path is in. False if it is in none. */
 static bool find_by_path(const char *path, struct control_target *ret)

@@ -3,6 +3,23 @@
 #pragma once
 
 #include "cmd/control_client.h"
+#include "cmd/options.h"
+#include "cmd/store_options.h"
+
+/* What was said of it. The first member of a command's options, so that these options are the same
+ * in all their tables. */
+struct control_options {
+    char *state_dir, *mount;
+};
+int control_options_state_dir(void *target, const char *value, const char **ret_why);
+int control_options_mount(void *target, const char *value, const char **ret_why);
+void control_options_clear(struct control_options *options);
+
+/* clang-format off */
+#define CONTROL_OPTIONS                                                                           \
+    {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, control_options_state_dir},              \
+    {NULL, "mount", 0, "DIR", "ask the process that is mounted there", control_options_mount}
+/* clang-format on */
 
 struct control_target {
     char *state_dir;
@@ -24,6 +41,3 @@ void control_target_clear(struct control_target *target);
  * sentence. */
 int control_target_translate(struct control_target *target, struct control_client *client,
                              struct cmd_error *reterr);
-
-/* The help text of --mount. */
-#define CONTROL_TARGET_HELP "ask the process that is mounted there"

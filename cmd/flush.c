@@ -19,7 +19,7 @@
 enum { FLUSH_POLL_MIN_MS = 50, FLUSH_POLL_MAX_MS = 1000 };
 
 struct flush_options {
-    char *state_dir, *mount;
+    struct control_options given; /* first: see control_target.h */
     struct control_target target; /* path NULL: everything */
     bool wait;
     int64_t timeout_ns; /* 0: for ever */
@@ -36,16 +36,6 @@ struct flush {
 };
 
 /* --- options --- */
-
-static int set_state_dir(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct flush_options *)target)->state_dir, value, ret_why);
-}
-
-static int set_mount(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct flush_options *)target)->mount, value, ret_why);
-}
 
 static int set_wait(void *target, const char *value, const char **ret_why)
 {
@@ -64,8 +54,7 @@ static int set_timeout(void *target, const char *value, const char **ret_why)
 }
 
 static const struct option_def flush_table[] = {
-    {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
-    {NULL, "mount", 0, "DIR", CONTROL_TARGET_HELP, set_mount},
+    CONTROL_OPTIONS,
     {NULL, "wait", 'w', NULL, "wait until it is in the bucket", set_wait},
     {NULL, "timeout", 't', "TIME", "wait, but no longer than this (default: for ever)",
      set_timeout},
@@ -103,8 +92,8 @@ static int flush_parse(int argc, char **argv, struct flush_options *o, struct cm
     if (argc - first > 1)
         return cmd_error_set(reterr, -EINVAL, "expected one path at most, not also %s",
                              argv[first + 1]);
-    err = control_target_find(o->state_dir, o->mount, first < argc ? argv[first] : NULL, &o->target,
-                              reterr);
+    err = control_target_find(o->given.state_dir, o->given.mount, first < argc ? argv[first] : NULL,
+                              &o->target, reterr);
     if (err)
         return err;
     if (o->target.path && o->target.path[0] && o->target.path[0] != '/')
@@ -289,7 +278,7 @@ static int flush_run(struct flush_options *o, struct cmd_error *reterr)
 
 int command_flush(int argc, char **argv)
 {
-    struct flush_options options = {.state_dir = NULL};
+    struct flush_options options = {.given = {.state_dir = NULL}};
     struct cmd_error error = {{0}};
     int err = flush_parse(argc, argv, &options, &error);
     int status = err == 0         ? flush_run(&options, &error)
@@ -299,7 +288,6 @@ int command_flush(int argc, char **argv)
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);
-    free(options.state_dir);
-    free(options.mount);
+    control_options_clear(&options.given);
     return status;
 }

@@ -12,20 +12,10 @@
 #include "cmd/text.h"
 
 struct stat_options {
-    char *state_dir, *mount;
+    struct control_options given; /* first: see control_target.h */
     bool json, refresh;
     struct control_target target;
 };
-
-static int set_state_dir(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct stat_options *)target)->state_dir, value, ret_why);
-}
-
-static int set_mount(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct stat_options *)target)->mount, value, ret_why);
-}
 
 static int set_json(void *target, const char *value, const char **ret_why)
 {
@@ -44,8 +34,7 @@ static int set_refresh(void *target, const char *value, const char **ret_why)
 }
 
 static const struct option_def stat_table[] = {
-    {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
-    {NULL, "mount", 0, "DIR", CONTROL_TARGET_HELP, set_mount},
+    CONTROL_OPTIONS,
     {NULL, "refresh", 'r', NULL, "ask the store anew, for it and all that lies below it",
      set_refresh},
     {NULL, "json", 'j', NULL, "print everything as JSON", set_json},
@@ -81,7 +70,7 @@ static int stat_parse(int argc, char **argv, struct stat_options *o, struct cmd_
         return err;
     if (argc - first != 1)
         return cmd_error_set(reterr, -EINVAL, "expected one path, such as /media/file");
-    return control_target_find(o->state_dir, o->mount, argv[first], &o->target, reterr);
+    return control_target_find(o->given.state_dir, o->given.mount, argv[first], &o->target, reterr);
 }
 
 /* --- telling --- */
@@ -159,7 +148,7 @@ static int stat_run(struct stat_options *o, struct cmd_error *reterr)
 
 int command_stat(int argc, char **argv)
 {
-    struct stat_options options = {.state_dir = NULL};
+    struct stat_options options = {.given = {.state_dir = NULL}};
     struct cmd_error error = {{0}};
     int err = stat_parse(argc, argv, &options, &error);
     int result = err == 0         ? stat_run(&options, &error)
@@ -169,7 +158,6 @@ int command_stat(int argc, char **argv)
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);
-    free(options.state_dir);
-    free(options.mount);
+    control_options_clear(&options.given);
     return result;
 }

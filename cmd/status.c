@@ -9,20 +9,10 @@
 #include "cmd/store_options.h"
 
 struct status_options {
-    char *state_dir, *mount;
+    struct control_options given; /* first: see control_target.h */
     bool json;
     struct control_target target;
 };
-
-static int set_state_dir(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct status_options *)target)->state_dir, value, ret_why);
-}
-
-static int set_mount(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct status_options *)target)->mount, value, ret_why);
-}
 
 static int set_json(void *target, const char *value, const char **ret_why)
 {
@@ -33,8 +23,7 @@ static int set_json(void *target, const char *value, const char **ret_why)
 }
 
 static const struct option_def status_table[] = {
-    {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
-    {NULL, "mount", 0, "DIR", CONTROL_TARGET_HELP, set_mount},
+    CONTROL_OPTIONS,
     {NULL, "json", 'j', NULL, "print everything as JSON", set_json},
     {NULL, NULL, 0, NULL, NULL, NULL},
 };
@@ -65,10 +54,10 @@ static int status_parse(int argc, char **argv, struct status_options *o, struct 
 
     if (err)
         return err;
-    if (first < argc && (o->mount || argc - first > 1))
+    if (first < argc && (o->given.mount || argc - first > 1))
         return cmd_error_set(reterr, -EINVAL, "unexpected argument %s", argv[argc - 1]);
-    return control_target_find(o->state_dir, first < argc ? argv[first] : o->mount, NULL,
-                               &o->target, reterr);
+    return control_target_find(o->given.state_dir, first < argc ? argv[first] : o->given.mount,
+                               NULL, &o->target, reterr);
 }
 
 static int status_run(const struct status_options *o, struct cmd_error *reterr)
@@ -106,7 +95,7 @@ static int status_run(const struct status_options *o, struct cmd_error *reterr)
 
 int command_status(int argc, char **argv)
 {
-    struct status_options options = {.state_dir = NULL};
+    struct status_options options = {.given = {.state_dir = NULL}};
     struct cmd_error error = {{0}};
     int err = status_parse(argc, argv, &options, &error);
     int result = err == 0         ? status_run(&options, &error)
@@ -116,7 +105,6 @@ int command_status(int argc, char **argv)
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);
-    free(options.state_dir);
-    free(options.mount);
+    control_options_clear(&options.given);
     return result;
 }

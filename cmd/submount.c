@@ -13,22 +13,13 @@
 enum submount_verb { SUBMOUNT_ADD, SUBMOUNT_REMOVE, SUBMOUNT_LIST };
 
 struct submount_options {
-    char *state_dir, *mount, *settings;
+    struct control_options given; /* first: see control_target.h */
+    char *settings;
     bool json, force;
     enum submount_verb verb;
     const char *path, *url;
     struct control_target target;
 };
-
-static int set_state_dir(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct submount_options *)target)->state_dir, value, ret_why);
-}
-
-static int set_mount(void *target, const char *value, const char **ret_why)
-{
-    return state_dir_set(&((struct submount_options *)target)->mount, value, ret_why);
-}
 
 static int set_setting(void *target, const char *value, const char **ret_why)
 {
@@ -58,8 +49,7 @@ static int set_json(void *target, const char *value, const char **ret_why)
 }
 
 static const struct option_def submount_table[] = {
-    {"Options", "state-dir", 's', "DIR", STATE_DIR_HELP, set_state_dir},
-    {NULL, "mount", 0, "DIR", CONTROL_TARGET_HELP, set_mount},
+    CONTROL_OPTIONS,
     {NULL, "options", 'o', "NAME=VALUE,...",
      "add: options of the bucket, as in \"pailfs mount -o\";\n"
      "what is not said is as in the export above",
@@ -122,7 +112,7 @@ static int submount_parse(int argc, char **argv, struct submount_options *o,
                                                           : "nothing more");
     o->path = o->verb == SUBMOUNT_LIST ? NULL : argv[first + 1];
     o->url = o->verb == SUBMOUNT_ADD ? argv[first + 2] : NULL;
-    return control_target_find(o->state_dir, o->mount, o->path, &o->target, reterr);
+    return control_target_find(o->given.state_dir, o->given.mount, o->path, &o->target, reterr);
 }
 
 static void submount_print(const json_t *answer, FILE *out)
@@ -226,7 +216,7 @@ static int submount_run(struct submount_options *o, struct cmd_error *reterr)
 
 int command_submount(int argc, char **argv)
 {
-    struct submount_options options = {.state_dir = NULL};
+    struct submount_options options = {.given = {.state_dir = NULL}};
     struct cmd_error error = {{0}};
     int result = COMMAND_USAGE;
 
@@ -235,8 +225,7 @@ int command_submount(int argc, char **argv)
     if (error.text[0])
         (void)fprintf(stderr, "pailfs: %s\n", error.text);
     control_target_clear(&options.target);
-    free(options.state_dir);
-    free(options.mount);
+    control_options_clear(&options.given);
     free(options.settings);
     return result;
 }
